@@ -1,0 +1,121 @@
+# Everything that a target needs is set up by that target, inside this folder, from the lock file.
+# Needed on the machine: make, and Python 3.11 or later with venv and pip.
+#
+#   .tools/python     the interpreter chosen (PYTHON=... chooses another)
+#   .tools/uv         installs the rest
+#   .venv             tests and checks
+#   .tools/sam        the AWS SAM CLI
+#   .tools/ministack  the AWS emulator; it runs the functions, so it must see none of .venv
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?=
+LOCK_FLAGS ?=
+PYENV_ROOT ?= $(HOME)/.pyenv
+# The template's version first. Each is tried by running it: a shim may be there without a Python.
+CANDIDATES := $(or $(PYTHON),python3.13 $(wildcard $(PYENV_ROOT)/versions/3.13*/bin/python3.13) \
+	python3.14 python3.12 python3.11 python3)
+FITS := import ensurepip, ssl, sys, venv; \
+	assert sys.version_info >= (3, 11); print(sys.executable)
+
+UV := .tools/uv/bin/uv
+UV_FLAGS := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 VIRTUAL_ENV=
+SYNC = $(UV_FLAGS) UV_PROJECT_ENVIRONMENT=$(@D) $(UV) sync --quiet --frozen --python "$$(cat .tools/python)"
+BIN := .venv/bin
+
+# Nothing here may reach an AWS account: made-up keys, and no profile of the user's.
+# The SAM builds run another make, which must not take this one's variables.
+SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
+	AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1 \
+	AWS_CONFIG_FILE=/dev/null AWS_SHARED_CREDENTIALS_FILE=/dev/null AWS_EC2_METADATA_DISABLED=true \
+	SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.tools/sam-home" \
+	PATH="$(CURDIR)/.tools/uv/bin:$$PATH" "$(CURDIR)/.tools/sam/bin/sam"
+
+# Import paths are those of pytest, said once in pyproject.toml.
+PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
+	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
+LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
+
+SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
+TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
+
+.PHONY: help run local test check lint types template-check lock-check build setup lock clean FORCE
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+run: $(TOOLS) ## Deploy to an emulator on this machine, send messages, show what became of each user
+	$(LOCAL) $(BIN)/python -m local.run
+
+local: $(TOOLS) ## The same set-up, left running, with commands to try
+	$(LOCAL) $(BIN)/python -m local.run --stay
+
+test: $(TOOLS) ## Run all tests
+	$(BIN)/pytest
+
+check: lint types template-check lock-check ## Run all checks that are no tests
+
+lint: .venv/.stamp ## Check style and format
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: .venv/.stamp ## Check types
+	$(BIN)/mypy
+
+template-check: .venv/.stamp .tools/sam/.stamp ## Check the template, as written and as translated
+	$(SAM) validate --lint --template template.yaml
+	$(LOCAL) $(BIN)/python -m template.translate
+
+lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
+	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
+	$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
+	$(EXPORT_UV) | diff .ci/uv-requirements.txt -
+
+build: .aws-sam/build/template.yaml ## Build the functions and the layer with sam
+
+setup: $(TOOLS) ## Only set up what the other targets need
+
+lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (LOCK_FLAGS=--upgrade: newest versions)
+	$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
+	$(EXPORT_LAYER) > layers/timpush/requirements.txt
+	$(EXPORT_UV) > .ci/uv-requirements.txt
+
+clean: ## Remove everything that make set up or built
+	rm -rf .venv .tools .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find functions layers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+EXPORT = $(UV_FLAGS) $(UV) export --quiet --frozen --no-header --no-annotate --python "$$(cat .tools/python)"
+EXPORT_LAYER = $(EXPORT) --no-default-groups
+EXPORT_UV = $(EXPORT) --only-group uv
+
+.aws-sam/build/template.yaml: $(SOURCES) .tools/sam/.stamp
+	$(SAM) build
+
+# Written only when it changes, so that what depends on it is redone only then.
+.tools/python: FORCE
+	@mkdir -p $(@D)
+	@for python in $(CANDIDATES); do \
+	  chosen="$$("$$python" -c '$(FITS)' 2>/dev/null)" && break || chosen=; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+	  echo "No Python 3.11 or later with venv, pip and ssl among: $(strip $(CANDIDATES))" >&2; exit 1; \
+	fi; \
+	[ "$$chosen" = "$$(cat $@ 2>/dev/null)" ] || { echo "Python: $$chosen"; echo "$$chosen" > $@; }
+
+.tools/uv/.stamp: .tools/python .ci/uv-requirements.txt
+	"$$(cat .tools/python)" -m venv --clear $(@D)
+	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
+	  --only-binary :all: --requirement .ci/uv-requirements.txt
+	@touch $@
+
+.venv/.stamp: .tools/uv/.stamp uv.lock
+	$(SYNC) --group dev
+	@touch $@
+
+.tools/sam/.stamp .tools/ministack/.stamp: .tools/uv/.stamp uv.lock
+	$(SYNC) --only-group $(notdir $(@D))
+	@touch $@
