@@ -1,0 +1,204 @@
+"""SQS batch -> batchItemFailures: parse each message, remove its users' tags, settle it."""
+
+import hashlib
+import os
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from aws_lambda_powertools import Logger, Metrics
+from aws_lambda_powertools.metrics import MetricUnit
+from botocore.config import Config
+
+from timpush.client import TimPushClient
+from timpush.credentials import Credentials
+from timpush.errors import MalformedMessageError
+from timpush.messages import Document, parse
+from timpush.outcomes import Ledger
+from timpush.packing import merge
+from timpush.parking import Failed, park_failed, park_malformed, send_parked
+from timpush.redaction import guard_logs
+from timpush.removal import Environment, Removal, calls_in_flight
+from timpush.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+SETTLE_SECONDS = 4.0
+"""Kept free at the end, to park messages and to reply."""
+REPLY_SECONDS = 0.5
+MAX_LINES = 20
+METRICS = (
+    "UsersRemoved",
+    "UsersParked",
+    "MessagesHandedBack",
+    "Calls",
+    "CallsFailed",
+    "RateLimited",
+    "CredentialErrors",
+)
+
+logger = Logger(service="remove-tags-worker")
+metrics = Metrics(namespace="TimPushRemoveTag", service="remove-tags-worker")
+
+
+@dataclass(slots=True)
+class Batch:
+    """The messages of an event by id: what they ask for, or why that can never be done."""
+
+    documents: dict[str, Document] = field(default_factory=dict)
+    malformed: dict[str, tuple[str, MalformedMessageError]] = field(default_factory=dict)
+    failed: dict[str, list[Failed]] = field(default_factory=dict)
+    handed_back: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Worker:
+    """What this environment keeps between invocations."""
+
+    settings: Settings
+    environment: Environment
+    sqs: "SQSClient"
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
+    """Remove the tags that the event's messages name; report the messages to be tried again.
+
+    Raises:
+        SettingsError: the environment is not as it must be; SQS keeps every message.
+    """
+    started = time.monotonic()
+    deadline = started + context.get_remaining_time_in_millis() / 1000
+    logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
+    worker = make_worker(read_settings(os.environ))
+    batch = read_batch(event["Records"])
+    removal = Removal(
+        merge(batch.documents.values()), worker.environment, deadline - SETTLE_SECONDS
+    )
+    removal.run()
+    settle(batch, removal.ledger)
+    park(batch, worker, deadline - REPLY_SECONDS)
+    report(batch, removal, worker.settings, time.monotonic() - started)
+    return {"batchItemFailures": [{"itemIdentifier": one} for one in batch.handed_back]}
+
+
+@lru_cache(maxsize=1)
+def make_worker(settings: Settings) -> Worker:
+    """Build what the environment keeps: the clients, each with short timeouts, few attempts."""
+    guard_logs()
+    config = Config(
+        connect_timeout=1,
+        read_timeout=2,
+        retries={"mode": "standard", "total_max_attempts": 2},
+    )
+    secrets = Credentials(boto3.client("secretsmanager", config=config), settings.secret_id)
+    client = TimPushClient(settings.endpoint_url, calls_in_flight(settings.share))
+    environment = Environment(client, secrets, settings.share)
+    return Worker(settings, environment, boto3.client("sqs", config=config))
+
+
+def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
+    """Parse each message once, however often the event holds it."""
+    batch = Batch()
+    for message_id, body in {one["messageId"]: one["body"] for one in records}.items():
+        try:
+            batch.documents[message_id] = parse(body)
+        except MalformedMessageError as error:
+            batch.malformed[message_id] = body, error
+    return batch
+
+
+def settle(batch: Batch, ledger: Ledger) -> None:
+    """Decide each message: handed back when any of its tags is, else failed when any failed."""
+    for message_id, document in batch.documents.items():
+        unsettled = ledger.outcomes(document.users)
+        reason = next((str(o.code) for _, _, o in unsettled if o.state == "handed_back"), "")
+        if reason:
+            batch.handed_back[message_id] = reason
+        elif unsettled:
+            batch.failed[message_id] = unsettled
+
+
+def park(batch: Batch, worker: Worker, deadline: float) -> None:
+    """Send what failed to the dead-letter queue; a message that did not get there is handed back.
+
+    `deadline` is in seconds of the monotonic clock.
+    """
+    parked = [park_malformed(one, *fault) for one, fault in batch.malformed.items()]
+    for message_id, failed in batch.failed.items():
+        parked.extend(park_failed(message_id, failed))
+    if not parked:
+        return
+    unsent = send_parked(worker.sqs, worker.settings.dead_letter_queue_url, parked, deadline)
+    for message_id in sorted(unsent):
+        batch.handed_back[message_id] = "parking"
+        batch.malformed.pop(message_id, None)
+        batch.failed.pop(message_id, None)
+
+
+def report(batch: Batch, removal: Removal, settings: Settings, seconds: float) -> None:
+    """One summary line and the metrics; faults and parked messages in a few lines of their own."""
+    log_faults(removal)
+    log_parked(batch, settings.hash_accounts)
+    parked = Counter(
+        str(code)
+        for failed in batch.failed.values()
+        for _, code in {(account, outcome.code) for account, _, outcome in failed}
+    )
+    removed = removal.ledger.removed()
+    logger.info(
+        "batch settled",
+        extra={
+            "messages": len(batch.documents) + len(batch.malformed),
+            "users": len(removal.ledger.wanted),
+            "calls": removal.counts["Calls"],
+            "removed": removed,
+            "parked": dict(parked),
+            "malformed_messages": len(batch.malformed),
+            "handed_back": dict(Counter(batch.handed_back.values())),
+            "duration_ms": round(seconds * 1000),
+        },
+    )
+    counts = Counter(removal.counts)
+    counts["UsersRemoved"], counts["UsersParked"] = removed, parked.total()
+    counts["MessagesHandedBack"] = len(batch.handed_back)
+    for name in METRICS:
+        metrics.add_metric(name, MetricUnit.Count, counts[name])
+    metrics.flush_metrics()
+
+
+def log_faults(removal: Removal) -> None:
+    """Why no further call was started, and each code that struck, with Tencent's own text."""
+    if removal.stopped:
+        logger.error("no further call was started", extra={"reason": removal.stopped})
+    for (label, code, text), users in removal.faults.most_common(MAX_LINES):
+        extra = {"error_class": label, "error_code": code, "error_info": text, "times": users}
+        logger.warning("TIMPush refused", extra=extra)
+
+
+def log_parked(batch: Batch, hash_accounts: bool) -> None:
+    """A line a parked message, at most 20, then how many more there are."""
+    lines: list[dict[str, Any]] = [
+        {"message_id": one, "error_code": error.code, "reason": error.message[:500]}
+        for one, (_, error) in batch.malformed.items()
+    ]
+    for message_id, failed in batch.failed.items():
+        accounts = dict.fromkeys(account for account, _, _ in failed)
+        shown = [account_in_log(account, hash_accounts) for account in list(accounts)[:10]]
+        codes = sorted({str(outcome.code) for _, _, outcome in failed})
+        lines.append(
+            {"message_id": message_id, "error_code": codes, "users": len(accounts), "some": shown}
+        )
+    for line in lines[:MAX_LINES]:
+        logger.warning("message parked", extra=line)
+    if len(lines) > MAX_LINES:
+        logger.warning("more messages parked", extra={"messages": len(lines) - MAX_LINES})
+
+
+def account_in_log(account: str, hash_accounts: bool) -> str:
+    """The account, or the first 16 digits of its SHA-256: accounts are personal data."""
+    return hashlib.sha256(account.encode()).hexdigest()[:16] if hash_accounts else account

@@ -1,0 +1,154 @@
+"""A message body: Tencent's own request body, checked before anything is sent.
+
+    {"UserTags": [{"To_Account": "user-1", "Tags": ["gold", "week-pass"]}], "NotAfter": 1800000000}
+
+Rules: `UserTags` is a non-empty array; `To_Account` a non-empty string (a UserID or a
+RegistrationID); `Tags` a non-empty array of non-empty strings of at most 50 bytes of UTF-8;
+`NotAfter`, optional, is in Unix seconds. Other keys are ignored.
+Source of the shape and the 50 bytes: https://trtc.io/document/67822 (n.d.).
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from timpush.errors import MalformedMessageError
+
+MAX_TAG_BYTES = 50
+MAX_FAULTS = 50
+MAX_NOT_AFTER = 253_402_300_799  # the end of the year 9999; beyond it lie milliseconds
+
+UserTags = tuple[str, list[str]]
+"""An account and its tags, each tag once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """What a body asks for: users with their tags, and the latest time to do it (None: any)."""
+
+    users: list[UserTags]
+    not_after: float | None = None
+
+
+class _Faults(list[tuple[str, str]]):
+    """Collects (JSON pointer, rule) pairs; the first 50 are enough to mend a body."""
+
+    def add(self, place: str, rule: str) -> None:
+        self.append((place, rule))
+        if len(self) >= MAX_FAULTS:
+            raise MalformedMessageError(self)
+
+
+class _RepeatedKey(dict[str, Any]):
+    """A JSON object that holds a key twice: which of the two was meant cannot be known."""
+
+
+def parse(body: str | bytes) -> Document:
+    """Read a body.
+
+    Raises:
+        MalformedMessageError: with the JSON pointer and the rule of each fault, at most 50.
+    """
+    faults = _Faults()
+    document = _check_object(_load(body), "", faults)
+    users = _check_users(document.get("UserTags"), faults)
+    not_after = _check_not_after(document, faults)
+    if faults:
+        raise MalformedMessageError(faults)
+    return Document(users, not_after)
+
+
+def _load(body: str | bytes) -> Any:
+    try:
+        return json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+    except RecursionError:
+        fault = "is nested too deeply"
+    except ValueError as error:
+        fault = f"must be JSON: {str(error)[:100]}"
+    raise MalformedMessageError([("", fault)])
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    return value if len(value) == len(pairs) else _RepeatedKey(value)
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _check_object(value: Any, place: str, faults: _Faults) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        faults.add(place, "must be an object")
+        return {}
+    if isinstance(value, _RepeatedKey):
+        faults.add(place, "must not hold a key twice")
+    return value
+
+
+def _check_users(value: Any, faults: _Faults) -> list[UserTags]:
+    if not isinstance(value, list) or not value:
+        if not faults:  # a body that is no object has its fault already
+            faults.add("/UserTags", "must be a non-empty array")
+        return []
+    return [_check_user(item, f"/UserTags/{index}", faults) for index, item in enumerate(value)]
+
+
+def _check_user(value: Any, place: str, faults: _Faults) -> UserTags:
+    user = _check_object(value, place, faults)
+    if not isinstance(value, dict):
+        return "", []
+    account = user.get("To_Account")
+    if not isinstance(account, str) or not account:
+        faults.add(f"{place}/To_Account", "must be a non-empty string")
+    elif _utf8_bytes(account) is None:
+        faults.add(f"{place}/To_Account", "must be valid Unicode")
+    return account or "", _check_tags(user.get("Tags"), f"{place}/Tags", faults)
+
+
+def _check_tags(value: Any, place: str, faults: _Faults) -> list[str]:
+    if not isinstance(value, list) or not value:
+        faults.add(place, "must be a non-empty array")
+        return []
+    for index, tag in enumerate(value):
+        rule = _tag_fault(tag)
+        if rule:
+            faults.add(f"{place}/{index}", rule)
+    if faults:
+        return []
+    return value if len(value) == 1 else list(dict.fromkeys(value))
+
+
+def _tag_fault(tag: Any) -> str | None:
+    if not isinstance(tag, str) or not tag:
+        return "must be a non-empty string"
+    size = _utf8_bytes(tag)
+    if size is None:
+        return "must be valid Unicode"
+    if size > MAX_TAG_BYTES:
+        return f"must be at most {MAX_TAG_BYTES} bytes of UTF-8, is {size}"
+    return None
+
+
+def _utf8_bytes(text: str) -> int | None:
+    """The length of `text` in UTF-8; None when it holds a lone surrogate."""
+    if text.isascii():
+        return len(text)
+    try:
+        return len(text.encode())
+    except UnicodeEncodeError:
+        return None
+
+
+def _check_not_after(document: dict[str, Any], faults: _Faults) -> float | None:
+    if "NotAfter" not in document:
+        return None
+    value = document["NotAfter"]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        faults.add("/NotAfter", "must be a number of Unix seconds")
+        return None
+    if value > MAX_NOT_AFTER:
+        faults.add("/NotAfter", "must be in seconds, not milliseconds")
+        return None
+    return float(value)

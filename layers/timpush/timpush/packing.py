@@ -1,0 +1,69 @@
+"""Many messages -> few calls: users merged by account, cut into calls of at most 100."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import islice
+
+from timpush.messages import Document, UserTags
+from timpush.outcomes import Wanted
+
+MAX_USERS = 100  # a call; https://trtc.io/document/67822 (n.d.)
+MAX_TAGS = 10
+"""Tags of one user in a call.
+
+Documented for adding tags (https://cloud.tencent.com/document/product/269/100641, 2025-07-23),
+not documented for removing them: the safe reading.
+"""
+LONG_ACCOUNT = 1024
+"""Characters from which an account gets calls of its own: a request that is refused for its size
+must not take 99 other users with it."""
+
+
+def merge(documents: Iterable[Document]) -> Wanted:
+    """The tags wanted off each account over all documents, in the order of arrival.
+
+    A tag that several documents hold is wanted until the latest of their `NotAfter`.
+    """
+    wanted: Wanted = {}
+    for document in documents:
+        until = math.inf if document.not_after is None else document.not_after
+        for account, tags in document.users:
+            known = wanted.get(account)
+            if known is None:
+                wanted[account] = dict.fromkeys(tags, until)
+            else:
+                for tag in tags:
+                    known[tag] = max(until, known.get(tag, until))
+    return wanted
+
+
+def cut(wanted: Mapping[str, Iterable[str]]) -> Iterator[list[UserTags]]:
+    """Cut into calls: at most 100 users, each account once, at most 10 tags a user.
+
+    A user's further tags go into later calls, before users that had no call yet; so the number
+    of calls is the least there can be, and users of one message stay together.
+    """
+    rest = ((account, _chunks(tags)) for account, tags in wanted.items())
+    carried: deque[tuple[str, deque[list[str]]]] = deque()
+    while True:
+        users = [carried.popleft() for _ in range(min(MAX_USERS, len(carried)))]
+        users.extend(islice(rest, MAX_USERS - len(users)))
+        if not users:
+            return
+        call = [(account, chunks.popleft()) for account, chunks in users]
+        carried.extend((account, chunks) for account, chunks in users if chunks)
+        yield from _long_accounts_apart(call)
+
+
+def _chunks(tags: Iterable[str]) -> deque[list[str]]:
+    rest = list(tags)
+    return deque(rest[start : start + MAX_TAGS] for start in range(0, len(rest), MAX_TAGS))
+
+
+def _long_accounts_apart(call: list[UserTags]) -> Iterator[list[UserTags]]:
+    long = [user for user in call if len(user[0]) >= LONG_ACCOUNT]
+    if len(call) > len(long):
+        yield [user for user in call if len(user[0]) < LONG_ACCOUNT] if long else call
+    for user in long:
+        yield [user]

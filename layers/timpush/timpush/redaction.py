@@ -1,0 +1,42 @@
+"""Keeps the UserSig out of the log lines of the libraries, at any level.
+
+urllib3 logs whole request paths, UserSig included, and botocore logs whole replies, the secret's
+value included. The filters sit on the loggers that do so: a level set later changes nothing.
+"""
+
+import logging
+import re
+from urllib.parse import quote_plus
+
+_USERSIG = re.compile(r"(usersig\W{1,12})[\w%*+/=-]+", re.IGNORECASE)
+_URL_LOGGERS = (
+    "urllib3.connection",
+    "urllib3.connectionpool",
+    "urllib3.poolmanager",
+    "urllib3.response",
+    "urllib3.util.retry",
+)
+_REPLY_LOGGERS = ("botocore.parsers",)
+
+
+def guard_logs() -> None:
+    """Redact what urllib3 logs and drop what botocore logs of replies. May be called again."""
+    for name in _URL_LOGGERS:
+        logging.getLogger(name).addFilter(_redact)
+    for name in _REPLY_LOGGERS:
+        logging.getLogger(name).addFilter(_drop)
+
+
+def redact(text: str, usersig: str) -> str:
+    """`text` without the UserSig, plain or URL-encoded."""
+    return text.replace(usersig, "***").replace(quote_plus(usersig), "***")
+
+
+def _redact(record: logging.LogRecord) -> bool:
+    record.msg = _USERSIG.sub(r"\1***", record.getMessage())
+    record.args = ()
+    return True
+
+
+def _drop(_record: logging.LogRecord) -> bool:
+    return False
