@@ -49,7 +49,9 @@ class MalformedMessageError(TimPushError):
     """
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__("Malformed", "; ".join(f"{place} {rule}" for place, rule in faults))
+        super().__init__(
+            "Malformed", "; ".join(f"{place or 'body'} {rule}" for place, rule in faults)
+        )
         self.faults = faults
 
 

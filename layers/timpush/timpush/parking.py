@@ -113,9 +113,10 @@ def _document(
 def _summary(failed: list[Failed]) -> tuple[str, str]:
     """The code most users failed with, and it with its meaning in words."""
     (code, text), _ = Counter((o.code, o.text) for _, _, o in failed).most_common(1)[0]
-    _, meaning = CODES.get(code, (None, "")) if isinstance(code, int) else (None, "")
-    words = dict.fromkeys(filter(None, (meaning, text)))
-    return str(code), _reason(f"{code}: {'; '.join(words)}" if words else f"{code}")
+    if not isinstance(code, int):
+        return code, _reason(text)
+    _, meaning = CODES.get(code, (None, ""))
+    return str(code), _reason(": ".join(filter(None, (str(code), meaning, text))))
 
 
 def _reason(text: str) -> str:

@@ -243,7 +243,9 @@ class Removal:
             else:
                 self._settle_user(account, tags, error)
         if again:
-            self._retry(Call(again, call.attempt, call.isolating), failures[again[0][0]])
+            errors = [failures[account] for account, _ in again]
+            worst = next((e for e in errors if isinstance(e, RateLimitError)), errors[0])
+            self._retry(Call(again, call.attempt, call.isolating), worst)
 
     def _settle_user(self, account: str, tags: list[str], error: CallError) -> None:
         """A listed user: parked when hopeless, its tags tried apart when one may be guilty."""
@@ -268,8 +270,6 @@ class Removal:
                 self._count_towards_down(error)
                 self._retry(call, error)
             case RateLimitError():
-                self.counts["RateLimited"] += 1
-                self._budget.pause(RATE_LIMIT_PAUSE_SECONDS)
                 self._retry(call, error)
             case CredentialsError():
                 self._refused(call, credential, error)
@@ -296,6 +296,9 @@ class Removal:
             self._stop("down", f"{DOWN_AFTER} calls in a row failed, the last with {error}")
 
     def _retry(self, call: Call, error: CallError) -> None:
+        if isinstance(error, RateLimitError):
+            self.counts["RateLimited"] += 1
+            self._budget.pause(RATE_LIMIT_PAUSE_SECONDS)
         if call.attempt >= MAX_ATTEMPTS:
             self._hand_back(call.users, error)
             return
