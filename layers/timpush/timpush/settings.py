@@ -39,39 +39,61 @@ class Settings:
         return self.calls_per_second // self.concurrency
 
 
+class Reader:
+    """Reads variables one by one and remembers every fault, so that one error names them all."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self.faults: list[str] = []
+
+    def read(self, name: str, check: Callable[[str], T], fallback: T, optional: str = "") -> T:
+        """The checked value of a variable; `optional` stands in when it is missing or empty.
+
+        `fallback` is returned on a fault, which `close` will raise.
+        """
+        try:
+            return check(self._environment.get(name, "").strip() or optional)
+        except ValueError as error:
+            self.faults.append(f"{name} {error}")
+            return fallback
+
+    def read_endpoint(self) -> str:
+        """Where calls go: TIMPUSH_ENDPOINT_URL, else the host of TIMPUSH_REGION."""
+        host = self.read("TIMPUSH_REGION", _host, "invalid")
+        return self.read("TIMPUSH_ENDPOINT_URL", endpoint_url, "", optional=f"https://{host}")
+
+    def close(self) -> None:
+        """Raise what was found.
+
+        Raises:
+            SettingsError: naming each variable that is missing or impossible, and the rule.
+        """
+        if self.faults:
+            raise SettingsError("; ".join(self.faults))
+
+
 def read_settings(environment: Mapping[str, str]) -> Settings:
     """Read the worker's settings.
 
     Raises:
         SettingsError: naming each variable that is missing or impossible, and the rule.
     """
-    faults: list[str] = []
-
-    def read(name: str, check: Callable[[str], T], default: T, optional: str | None = None) -> T:
-        try:
-            return check(environment.get(name, "").strip() or optional or "")
-        except ValueError as error:
-            faults.append(f"{name} {error}")
-            return default
-
-    host = read("TIMPUSH_REGION", _host, "")
-    endpoint = read("TIMPUSH_ENDPOINT_URL", endpoint_url, "", optional=f"https://{host or 'x'}")
+    reader = Reader(environment)
     settings = Settings(
-        endpoint_url=endpoint,
-        secret_id=read("TIMPUSH_SECRET_ID", _text, ""),
-        calls_per_second=read("TIMPUSH_CALLS_PER_SECOND", _up_to(APP_CALLS_PER_SECOND), 1),
-        concurrency=read("WORKER_CONCURRENCY", _up_to(MAX_CONCURRENCY), 1),
-        queue_url=read("QUEUE_URL", _queue_url, ""),
-        dead_letter_queue_url=read("DEAD_LETTER_QUEUE_URL", _queue_url, ""),
-        hash_accounts=read("HASH_ACCOUNTS_IN_LOGS", _flag, True, optional="true"),
+        endpoint_url=reader.read_endpoint(),
+        secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
+        calls_per_second=reader.read("TIMPUSH_CALLS_PER_SECOND", up_to(APP_CALLS_PER_SECOND), 1),
+        concurrency=reader.read("WORKER_CONCURRENCY", up_to(MAX_CONCURRENCY), 1),
+        queue_url=reader.read("QUEUE_URL", queue_url, ""),
+        dead_letter_queue_url=reader.read("DEAD_LETTER_QUEUE_URL", queue_url, ""),
+        hash_accounts=reader.read("HASH_ACCOUNTS_IN_LOGS", _flag, True, optional="true"),
     )
-    if settings.share < 1:
-        faults.append(
+    if not reader.faults and settings.share < 1:
+        reader.faults.append(
             f"TIMPUSH_CALLS_PER_SECOND ({settings.calls_per_second}) must not be below "
             f"WORKER_CONCURRENCY ({settings.concurrency}): each environment needs a call a second"
         )
-    if faults:
-        raise SettingsError("; ".join(faults))
+    reader.close()
     return settings
 
 
@@ -100,7 +122,12 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def _text(value: str) -> str:
+def text(value: str) -> str:
+    """Check that there is a value.
+
+    Raises:
+        ValueError: with the rule that is broken.
+    """
     if not value:
         raise ValueError("is missing")
     return value
@@ -112,7 +139,9 @@ def _host(value: str) -> str:
     return HOSTS[value]
 
 
-def _up_to(limit: int) -> Callable[[str], int]:
+def up_to(limit: int) -> Callable[[str], int]:
+    """A check for a whole number from 1 to `limit`; it raises ValueError with the broken rule."""
+
     def check(value: str) -> int:
         if not (value.isascii() and value.isdigit() and len(value) < 10):
             raise ValueError("must be a whole number" if value else "is missing")
@@ -123,7 +152,12 @@ def _up_to(limit: int) -> Callable[[str], int]:
     return check
 
 
-def _queue_url(value: str) -> str:
+def queue_url(value: str) -> str:
+    """Check the URL of a queue.
+
+    Raises:
+        ValueError: with the rule that is broken.
+    """
     if not value:
         raise ValueError("is missing")
     if urlsplit(value).scheme not in ("https", "http"):
