@@ -32,6 +32,10 @@ SETTLE_SECONDS = 4.0
 """Kept free at the end, to park messages and to reply."""
 REPLY_SECONDS = 0.5
 MAX_LINES = 20
+MEND = {
+    "credentials": "store a valid UserSig of an admin of this app in the secret",
+    "configuration": "check the region, and the app's plan and Push feature in Tencent's console",
+}
 METRICS = (
     "UsersRemoved",
     "UsersParked",
@@ -42,8 +46,8 @@ METRICS = (
     "CredentialErrors",
 )
 
-logger = Logger(service="remove-tags-worker")
-metrics = Metrics(namespace="TimPushRemoveTag", service="remove-tags-worker")
+logger = Logger()
+metrics = Metrics(namespace="TimPushRemoveTag")
 
 
 @dataclass(slots=True)
@@ -174,7 +178,9 @@ def report(batch: Batch, removal: Removal, settings: Settings, seconds: float) -
 def log_faults(removal: Removal) -> None:
     """Why no further call was started, and each code that struck, with Tencent's own text."""
     if removal.stopped:
-        logger.error("no further call was started", extra={"reason": removal.stopped})
+        reason, mend = removal.stopped, MEND.get(str(removal.ledger.unsent.code))
+        log = logger.error if mend else logger.warning
+        log("no further call was started", extra={"reason": reason, "mend": mend})
     for (label, code, text), users in removal.faults.most_common(MAX_LINES):
         extra = {"error_class": label, "error_code": code, "error_info": text, "times": users}
         logger.warning("TIMPush refused", extra=extra)
