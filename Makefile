@@ -41,6 +41,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
 SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
+BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
 
 .PHONY: help run local test check lint types template-check lock-check build setup lock clean FORCE
@@ -48,13 +49,13 @@ TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(TOOLS) ## Deploy to an emulator on this machine, send messages, show what became of each user
+run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, send messages, show what became of each user
 	$(LOCAL) $(BIN)/python -m local.run
 
-local: $(TOOLS) ## The same set-up, left running, with commands to try
+local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
 	$(LOCAL) $(BIN)/python -m local.run --stay
 
-test: $(TOOLS) ## Run all tests
+test: $(TOOLS) $(BUILT) ## Run all tests
 	$(BIN)/pytest
 
 check: lint types template-check lock-check ## Run all checks that are no tests
@@ -75,7 +76,7 @@ lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 	$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
 	$(EXPORT_UV) | diff .ci/uv-requirements.txt -
 
-build: .aws-sam/build/template.yaml ## Build the functions and the layer with sam
+build: $(BUILT) ## Build the functions and the layer with sam
 
 setup: $(TOOLS) ## Only set up what the other targets need
 
@@ -92,7 +93,7 @@ EXPORT = $(UV_FLAGS) $(UV) export --quiet --frozen --no-header --no-annotate --p
 EXPORT_LAYER = $(EXPORT) --no-default-groups
 EXPORT_UV = $(EXPORT) --only-group uv
 
-.aws-sam/build/template.yaml: $(SOURCES) .tools/sam/.stamp
+$(BUILT): $(SOURCES) .tools/sam/.stamp
 	$(SAM) build
 
 # Written only when it changes, so that what depends on it is redone only then.
