@@ -65,20 +65,32 @@ def decode(usersig: str) -> Claims:
             int(document["TLS.expire"]),
             str(document["TLS.sig"]),
         )
-    except (ValueError, TypeError, LookupError, zlib.error, RecursionError):
+    except (ValueError, TypeError, LookupError, OverflowError, zlib.error, RecursionError):
         pass  # raised below: the exception above may hold parts of the text
     raise UserSigError("the UserSig cannot be decoded")
 
 
 def verify(usersig: str, key: str) -> bool:
-    """Whether the UserSig was signed with `key`."""
+    """Whether the UserSig was signed with `key`; its expiry is for the caller to compare.
+
+    Raises:
+        UserSigError: it is none.
+    """
     claims = decode(usersig)
-    return hmac.compare_digest(claims.signature.encode(), _signature(claims, key).encode())
+    return hmac.compare_digest(_encode(claims.signature), _encode(_signature(claims, key)))
 
 
 def _inflate(usersig: str) -> bytes:
     compressed = base64.b64decode(usersig.translate(str.maketrans("*-_", "+/=")), validate=True)
-    return zlib.decompressobj().decompress(compressed, MAX_DECODED_BYTES)
+    stream = zlib.decompressobj()
+    text = stream.decompress(compressed, MAX_DECODED_BYTES)
+    if not stream.eof:  # cut short, or far too long
+        raise ValueError
+    return text
+
+
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")  # JSON can spell what UTF-8 cannot
 
 
 def _signature(claims: Claims, key: str) -> str:
@@ -88,4 +100,4 @@ def _signature(claims: Claims, key: str) -> str:
         f"TLS.time:{claims.issued_at}\n"
         f"TLS.expire:{claims.validity}\n"
     )
-    return base64.b64encode(hmac.digest(key.encode(), text.encode(), hashlib.sha256)).decode()
+    return base64.b64encode(hmac.digest(_encode(key), _encode(text), hashlib.sha256)).decode()
