@@ -59,11 +59,14 @@ class Call:
 
 @dataclass(slots=True)
 class Standing:
-    """What an environment remembers of TIMPush between invocations."""
+    """What an environment remembers of TIMPush between invocations.
+
+    `tried_at` is when the refused UserSig was last sent or refused, in Unix seconds.
+    """
 
     proven: Credential | None = None
     refused: Credential | None = None
-    refused_at: float = 0.0
+    tried_at: float = 0.0
     down: bool = False
 
 
@@ -159,7 +162,7 @@ class Removal:
             start_at = max(self._budget.earliest(), self._waiting[0][0])
         else:
             return None
-        return start_at if self._has_time(start_at) else None
+        return start_at if self._may_sign() and self._has_time(start_at) else None
 
     def _has_time(self, start_at: float) -> bool:
         """Whether a call that starts then can be finished; if not, none is started any more."""
@@ -181,6 +184,9 @@ class Removal:
         return self._ready.popleft()
 
     def _start(self, executor: Executor) -> None:
+        if self._credential and self._env.now() > self._credential.expires_at:
+            self._sign_in()  # an expired UserSig is never sent; a new one goes by one call first
+            return
         call = self._next_call()
         call.users = [
             (account, alive)
@@ -190,6 +196,8 @@ class Removal:
         if call.users and self._credential:
             self._budget.start()
             self.counts["Calls"] += 1
+            if self._credential == self._standing.refused:
+                self._standing.tried_at = self._env.now()
             future = executor.submit(
                 self._env.client.remove_tag, call.users, self._credential, self._deadline
             )
@@ -347,18 +355,24 @@ class Removal:
     # The UserSig
 
     def _sign_in(self) -> None:
-        standing = self._standing
         try:
             credential = self._env.credentials.get()
-            if credential == standing.refused:
+            if credential == self._standing.refused:
                 credential = self._env.credentials.refresh()
         except SecretError as error:
             self._refuse_credentials(error)
             return
-        recently = 0 <= self._env.now() - standing.refused_at < PROBE_SECONDS
-        if credential == standing.refused and recently:
-            self._stop("credentials", "the UserSig was refused within the last minute")
         self._credential = credential
+
+    def _may_sign(self) -> bool:
+        """Whether the UserSig may be sent: one that was refused goes by one call a minute."""
+        if self._credential != self._standing.refused:
+            return True
+        waited = self._env.now() - self._standing.tried_at
+        if not 0 <= waited < PROBE_SECONDS:
+            return True
+        self._stop("credentials", "the UserSig was refused; it is tried once a minute")
+        return False
 
     def _refused(self, call: Call, credential: Credential, error: CallError) -> None:
         """Go on with a new UserSig if there is one; the secret is read once for that."""
@@ -366,9 +380,10 @@ class Removal:
         if credential != self._credential:  # a late reply: the secret was read again already
             self._repeat(call)
             return
-        self._standing.refused, self._standing.refused_at = credential, self._env.now()
+        self._standing.refused, self._standing.tried_at = credential, self._env.now()
         self._standing.proven = None
-        if self._reread or self.stopped:
+        late = self._env.clock() + CALL_SECONDS > self._deadline
+        if self._reread or self.stopped or late:  # late: no call could use a new one
             self._stop("credentials", _explain(error))
             return
         self._reread = True
