@@ -87,6 +87,17 @@ class TimPushClient:
         status, data = self._post("remove_tag", body, credential, deadline)
         return read_failures(status, data, {account for account, _ in users}, credential.usersig)
 
+    def get_tag(self, accounts: list[str], credential: Credential, deadline: float) -> Failures:
+        """Ask for the tags of at most 100 accounts; whether that works, not which they are.
+
+        Ends by `deadline` (of the clock). Returns the accounts that TIMPush lists as failed.
+
+        Raises:
+            CallError: the call as a whole was not done, or nobody knows whether it was.
+        """
+        status, data = self._post("get_tag", {"To_Account": accounts}, credential, deadline)
+        return read_failures(status, data, set(accounts), credential.usersig)
+
     def drop_idle_connections(self) -> None:
         """Empty the pool when it rested too long. Call it before an invocation's first call."""
         if not 0 <= self._now() - self._used_at <= IDLE_SECONDS:

@@ -5,6 +5,7 @@ TimPushError                 code, message, and whether a retry can help
 ├── MalformedMessageError    a message body breaks the contract; holds every fault
 ├── SecretError              the secret cannot be read, or what it holds cannot be used
 │   └── UserSigError         it is no UserSig, another app's or account's, or it has expired
+├── RotationError            a step of the UserSig's rotation cannot be done
 └── CallError                what TIMPush (or the way to it) said of a call or of one user
     ├── TransientError       no reply, no sense in it, or a code that says "try again"
     │   └── ConnectionReuseError   a kept connection died before any byte of a reply
@@ -66,6 +67,13 @@ class SecretError(TimPushError):
 
 class UserSigError(SecretError):
     """The UserSig is none, belongs to another app or account, or has expired."""
+
+
+class RotationError(TimPushError):
+    """A step of the UserSig's rotation cannot be done; says what to mend."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__("Rotation", message)
 
 
 class CallError(TimPushError):

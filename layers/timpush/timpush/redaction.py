@@ -1,7 +1,8 @@
-"""Keeps the UserSig out of the log lines of the libraries, at any level.
+"""Keeps the UserSig and the signing key out of the log lines of the libraries, at any level.
 
-urllib3 logs whole request paths, UserSig included, and botocore logs whole replies, the secret's
-value included. The filters sit on the loggers that do so: a level set later changes nothing.
+urllib3 logs whole request paths, UserSig included; botocore logs whole requests and replies, the
+secrets' values included. The filters sit on the loggers that do so: a level set later changes
+nothing.
 """
 
 import logging
@@ -16,14 +17,14 @@ _URL_LOGGERS = (
     "urllib3.response",
     "urllib3.util.retry",
 )
-_REPLY_LOGGERS = ("botocore.parsers",)
+_BODY_LOGGERS = ("botocore.endpoint", "botocore.parsers")
 
 
 def guard_logs() -> None:
-    """Redact what urllib3 logs and drop what botocore logs of replies. May be called again."""
+    """Redact what urllib3 logs and drop what botocore logs of bodies. May be called again."""
     for name in _URL_LOGGERS:
         logging.getLogger(name).addFilter(_redact)
-    for name in _REPLY_LOGGERS:
+    for name in _BODY_LOGGERS:
         logging.getLogger(name).addFilter(_drop)
 
 

@@ -1,6 +1,7 @@
 """The environment -> one frozen Settings; every fault is named."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
@@ -13,6 +14,10 @@ APP_CALLS_PER_SECOND = 100
 """Tencent's limit for an app; https://trtc.io/document/67822 (n.d.)."""
 MAX_CONCURRENCY = 1_000
 """The most an event source mapping's MaximumConcurrency can be."""
+MAX_VALIDITY_SECONDS = 315_360_000
+"""10 years, Tencent's limit for a UserSig; https://trtc.io/document/34456 (n.d.)."""
+SPARE_SECONDS = 86_400
+"""A UserSig outlives the next rotation by so much: time to mend a rotation that fails."""
 
 T = TypeVar("T")
 
@@ -37,6 +42,15 @@ class Settings:
     def share(self) -> int:
         """The calls per second of one environment, at least 1."""
         return self.calls_per_second // self.concurrency
+
+
+@dataclass(frozen=True, slots=True)
+class RotationSettings:
+    """What the rotation needs to know. `validity` is that of a new UserSig, in seconds."""
+
+    endpoint_url: str
+    signing_key_secret_id: str
+    validity: int
 
 
 class Reader:
@@ -97,6 +111,29 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     return settings
 
 
+def read_rotation_settings(environment: Mapping[str, str]) -> RotationSettings:
+    """Read the rotation's settings.
+
+    Raises:
+        SettingsError: naming each variable that is missing or impossible, and the rule.
+    """
+    reader = Reader(environment)
+    validity = up_to(MAX_VALIDITY_SECONDS)
+    settings = RotationSettings(
+        endpoint_url=reader.read_endpoint(),
+        signing_key_secret_id=reader.read("SIGNING_KEY_SECRET_ID", text, ""),
+        validity=reader.read("USERSIG_VALIDITY_SECONDS", validity, 1),
+    )
+    schedule = reader.read("ROTATION_SCHEDULE", schedule_seconds, None, optional="none")
+    if not reader.faults and schedule and settings.validity < schedule + SPARE_SECONDS:
+        reader.faults.append(
+            f"USERSIG_VALIDITY_SECONDS ({settings.validity}) must not be below the seconds of "
+            f"ROTATION_SCHEDULE ({schedule}) + {SPARE_SECONDS}"
+        )
+    reader.close()
+    return settings
+
+
 def endpoint_url(value: str) -> str:
     """Check a base URL for calls: https to any host, http to loopback only.
 
@@ -150,6 +187,20 @@ def up_to(limit: int) -> Callable[[str], int]:
         return int(value)
 
     return check
+
+
+def schedule_seconds(value: str) -> int | None:
+    """The seconds between two rotations of a rate() of Secrets Manager; None for "none".
+
+    Raises:
+        ValueError: with the rule that is broken.
+    """
+    if value == "none":
+        return None
+    rate = re.fullmatch(r"rate\(([1-9][0-9]{0,3}) (hour|day)s?\)", value)
+    if not rate:
+        raise ValueError("must be a rate in hours or days, such as rate(1 day)")
+    return int(rate[1]) * (3_600 if rate[2] == "hour" else 86_400)
 
 
 def queue_url(value: str) -> str:
