@@ -32,6 +32,8 @@ SETTLE_SECONDS = 4.0
 """Kept free at the end, to park messages and to reply."""
 REPLY_SECONDS = 0.5
 MAX_LINES = 20
+USERSIG_LOW_SECONDS = 72_000
+"""Below it the log warns; the template's alarm has the same number."""
 MEND = {
     "credentials": "store a valid UserSig of an admin of this app in the secret",
     "configuration": "check the region, and the app's plan and Push feature in Tencent's console",
@@ -86,7 +88,7 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     removal.run()
     settle(batch, removal.ledger)
     park(batch, worker, deadline - REPLY_SECONDS)
-    report(batch, removal, worker.settings, time.monotonic() - started)
+    report(batch, removal, worker, time.monotonic() - started)
     return {"batchItemFailures": [{"itemIdentifier": one} for one in batch.handed_back]}
 
 
@@ -144,10 +146,11 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
         batch.failed.pop(message_id, None)
 
 
-def report(batch: Batch, removal: Removal, settings: Settings, seconds: float) -> None:
+def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> None:
     """One summary line and the metrics; faults and parked messages in a few lines of their own."""
     log_faults(removal)
-    log_parked(batch, settings.hash_accounts)
+    log_parked(batch, worker.settings.hash_accounts)
+    usersig_seconds_left = report_usersig(worker)
     parked = Counter(
         str(code)
         for failed in batch.failed.values()
@@ -164,6 +167,7 @@ def report(batch: Batch, removal: Removal, settings: Settings, seconds: float) -
             "parked": dict(parked),
             "malformed_messages": len(batch.malformed),
             "handed_back": dict(Counter(batch.handed_back.values())),
+            "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
         },
     )
@@ -173,6 +177,26 @@ def report(batch: Batch, removal: Removal, settings: Settings, seconds: float) -
     for name in METRICS:
         metrics.add_metric(name, MetricUnit.Count, counts[name])
     metrics.flush_metrics()
+
+
+def report_usersig(worker: Worker) -> int | None:
+    """How many seconds the UserSig lives: as a metric, and in a line when they are few.
+
+    None when the secret was not read.
+    """
+    credentials = worker.environment.credentials
+    seconds = credentials.seconds_left()
+    if seconds is None:
+        return None
+    metrics.add_metric("UserSigSecondsLeft", MetricUnit.Seconds, seconds)
+    if seconds < USERSIG_LOW_SECONDS or credentials.fault:
+        extra = {
+            "secret": worker.settings.secret_id,
+            "usersig_seconds_left": round(seconds),
+            "reason": credentials.fault or "the UserSig expires soon, or cannot be used",
+        }
+        logger.warning("the UserSig needs a look", extra=extra)
+    return round(seconds)
 
 
 def log_faults(removal: Removal) -> None:
