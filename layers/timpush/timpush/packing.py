@@ -1,9 +1,8 @@
 """Many messages -> few calls: users merged by account, cut into calls of at most 100."""
 
 import math
-from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
+from heapq import heapify, heappop, heappush
 
 from timpush.messages import Document, UserTags
 from timpush.outcomes import Wanted
@@ -41,24 +40,26 @@ def merge(documents: Iterable[Document]) -> Wanted:
 def cut(wanted: Mapping[str, Iterable[str]]) -> Iterator[list[UserTags]]:
     """Cut into calls: at most 100 users, each account once, at most 10 tags a user.
 
-    A user's further tags go into later calls, before users that had no call yet; so the number
-    of calls is the least there can be, and users of one message stay together.
+    Whoever has the most tags left comes first, so the number of calls is the least there can be;
+    among equals the order is kept, so users of one message stay together.
     """
-    rest = ((account, _chunks(tags)) for account, tags in wanted.items())
-    carried: deque[tuple[str, deque[list[str]]]] = deque()
-    while True:
-        users = [carried.popleft() for _ in range(min(MAX_USERS, len(carried)))]
-        users.extend(islice(rest, MAX_USERS - len(users)))
-        if not users:
-            return
-        call = [(account, chunks.popleft()) for account, chunks in users]
-        carried.extend((account, chunks) for account, chunks in users if chunks)
+    queue = []  # (minus the chunks left, order, account, chunks)
+    for order, (account, tags) in enumerate(wanted.items()):
+        chunks = _chunks(tags)
+        queue.append((-len(chunks), order, account, chunks))
+    heapify(queue)
+    while queue:
+        users = [heappop(queue) for _ in range(min(MAX_USERS, len(queue)))]
+        call = [(account, chunks[left]) for left, _, account, chunks in users]
         yield from _long_accounts_apart(call)
+        for left, order, account, chunks in users:
+            if left < -1:
+                heappush(queue, (left + 1, order, account, chunks))
 
 
-def _chunks(tags: Iterable[str]) -> deque[list[str]]:
+def _chunks(tags: Iterable[str]) -> list[list[str]]:
     rest = list(tags)
-    return deque(rest[start : start + MAX_TAGS] for start in range(0, len(rest), MAX_TAGS))
+    return [rest[start : start + MAX_TAGS] for start in range(0, len(rest), MAX_TAGS)]
 
 
 def _long_accounts_apart(call: list[UserTags]) -> Iterator[list[UserTags]]:
