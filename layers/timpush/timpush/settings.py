@@ -140,16 +140,25 @@ def endpoint_url(value: str) -> str:
     Raises:
         ValueError: with the rule that is broken; the text does not repeat the value.
     """
-    parts = urlsplit(value)
-    if parts.scheme not in ("https", "http") or not parts.hostname:
+    try:
+        parts = urlsplit(value)
+        port = parts.port
+    except ValueError:  # its text repeats what it cannot read
+        raise ValueError("must be an https URL") from None
+    if parts.scheme not in ("https", "http") or not parts.hostname or not _is_plain(value):
         raise ValueError("must be an https URL")
     if parts.scheme == "http" and not _is_loopback(parts.hostname):
         raise ValueError("must be https; plain http is for loopback only")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, query or fragment")
-    if parts.port == 0:
+    if port == 0:
         raise ValueError("must hold a port from 1 to 65535")
     return value.rstrip("/")
+
+
+def _is_plain(value: str) -> bool:
+    """Whether every parser of URLs reads the same in it: ASCII without spaces and controls."""
+    return value.isascii() and value.isprintable() and " " not in value
 
 
 def _is_loopback(host: str) -> bool:
@@ -211,7 +220,8 @@ def queue_url(value: str) -> str:
     """
     if not value:
         raise ValueError("is missing")
-    if urlsplit(value).scheme not in ("https", "http"):
+    parts = urlsplit(value)
+    if parts.scheme not in ("https", "http") or not parts.netloc:
         raise ValueError("must be the queue's URL")
     return value
 
