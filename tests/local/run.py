@@ -1,0 +1,238 @@
+"""Deploys the real template to an emulator on this machine and removes thousands of users' tags.
+
+    python -m local.run          send messages, wait for an empty queue, account for each user
+    python -m local.run --stay   send nothing and stay up, with the commands to try
+
+Exit code 0 only when every user is accounted for in the stand-in's own store of tags.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from local.emulator import REGION, emulator
+from local.stack import client, deploy
+from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
+from timpush_server import TimPushServer
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+USERS = 5_000
+DRAIN_SECONDS = 240.0
+
+
+@dataclass(frozen=True)
+class Local:
+    """The deployed application: its outputs, the stand-in, and how to reach the emulator."""
+
+    endpoint_url: str
+    log: Path
+    outputs: dict[str, str]
+    timpush: TimPushServer
+
+    def client(self, service: Any) -> Any:
+        """A boto3 client of the emulator."""
+        return client(service, self.endpoint_url)
+
+
+@contextmanager
+def deployed(say: Callable[[str], None]) -> Iterator[Local]:
+    """The application, deployed and with a UserSig, until the block ends."""
+    with TimPushServer() as timpush:
+        say(f"stand-in for TIMPush: {timpush.url}")
+        with emulator() as (endpoint_url, log):
+            say(f"emulator of AWS: {endpoint_url}; deploying with sam")
+            outputs = deploy(endpoint_url, {"EndpointUrl": timpush.url})
+            local = Local(endpoint_url, log, outputs, timpush)
+            secrets = local.client("secretsmanager")
+            secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString=timpush.secret())
+            say("deployed, UserSig stored")
+            yield local
+
+
+def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
+    """Send the messages, wait until they are settled, print the table; True when all is well."""
+    local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})
+    local.timpush.refused_tags[POISON_TAG] = POISON_CODE
+    sqs = local.client("sqs")
+    started = time.monotonic()
+    send(sqs, local.outputs["QueueUrl"], work.bodies)
+    say(f"sent {len(work.bodies):,} messages")
+    drained = drain(sqs, local, work, say)
+    seconds = time.monotonic() - started
+    faults = check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"]))
+    if not drained:
+        faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
+    report(local, work, faults, seconds)
+    return not faults
+
+
+def send(sqs: "SQSClient", queue_url: str, bodies: list[str]) -> None:
+    """Send message bodies, ten at a time.
+
+    Raises:
+        RuntimeError: SQS did not take one.
+    """
+    for first in range(0, len(bodies), 10):
+        entries: Any = [
+            {"Id": str(index), "MessageBody": text}
+            for index, text in enumerate(bodies[first : first + 10])
+        ]
+        reply = sqs.send_message_batch(QueueUrl=queue_url, Entries=entries)
+        if len(reply.get("Successful", [])) != len(entries):
+            raise RuntimeError(f"SQS did not take every message: {reply.get('Failed')}")
+
+
+def drain(sqs: "SQSClient", local: Local, work: Workload, say: Callable[[str], None]) -> bool:
+    """Wait until the queue holds nothing, showing progress; False when time is up."""
+    until = time.monotonic() + DRAIN_SECONDS
+    wanted = sum(map(len, work.removed.values()))
+    shown = -1
+    while time.monotonic() < until:
+        waiting, in_flight = depth(sqs, local.outputs["QueueUrl"])
+        left = sum(len(local.timpush.tags[who] & tags) for who, tags in work.removed.items())
+        if wanted - left != shown:
+            shown = wanted - left
+            say(f"queue {waiting:>4}  in flight {in_flight:>3}  tags removed {shown:,}/{wanted:,}")
+        if waiting == in_flight == 0:
+            return True
+        time.sleep(0.5)
+    return False
+
+
+def depth(sqs: "SQSClient", queue_url: str) -> tuple[int, int]:
+    """How many messages wait, and how many a worker holds."""
+    names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)["Attributes"]
+    return int(attributes[names[0]]), int(attributes[names[1]])
+
+
+def read_parked(sqs: "SQSClient", queue_url: str) -> list[Any]:
+    """Every message of the dead-letter queue."""
+    messages: list[Any] = []
+    while True:
+        reply = sqs.receive_message(
+            QueueUrl=queue_url, MaxNumberOfMessages=10, MessageAttributeNames=["All"]
+        )
+        if not reply.get("Messages"):
+            return messages
+        messages.extend(reply["Messages"])
+        for message in reply["Messages"]:
+            sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
+
+
+def check(local: Local, work: Workload, parked: list[Any]) -> list[str]:
+    """Hold the stand-in's tags and the dead-letter queue against what was asked for."""
+    faults = [
+        f"{account}: has {sorted(local.timpush.tags[account])}, should have {sorted(left)}"
+        for account, tags in work.tags.items()
+        if local.timpush.tags[account] != (left := tags - work.removed[account])
+    ]
+    malformed = [one["Body"] for one in parked if error_code(one) == "Malformed"]
+    if sorted(malformed) != sorted(work.malformed):
+        faults.append(f"{len(malformed)} malformed messages parked, not {len(work.malformed)}")
+    found = parked_tags(parked)
+    faults += [
+        f"{row} parked {found[row]} times, not {work.parked[row]}"
+        for row in found | work.parked
+        if found[row] != work.parked[row]
+    ]
+    return faults
+
+
+def parked_tags(parked: list[Any]) -> Counter[tuple[str, str, str]]:
+    """(account, tag, code) of each parked document, counted."""
+    return Counter(
+        (user["To_Account"], tag, error_code(message))
+        for message in parked
+        if error_code(message) != "Malformed"
+        for user in json.loads(message["Body"])["UserTags"]
+        for tag in user["Tags"]
+    )
+
+
+def error_code(message: Any) -> str:
+    """The ErrorCode attribute of a parked message."""
+    return str(message["MessageAttributes"]["ErrorCode"]["StringValue"])
+
+
+def report(local: Local, work: Workload, faults: list[str], seconds: float) -> None:
+    """Print the table."""
+    by_code = Counter(code for _, _, code in work.parked)
+    reasons = {"70107": "account unknown", "90034": "tag refused", "Expired": "NotAfter passed"}
+    rows: list[tuple[str, str]] = [
+        ("messages sent", f"{len(work.bodies):,}"),
+        ("users whose tags were removed", f"{len(work.removed):,}"),
+        *((f"users parked: {reasons.get(c, '')} ({c})", f"{n:,}") for c, n in by_code.items()),
+        ("messages parked: malformed", f"{len(work.malformed):,}"),
+        ("calls made to TIMPush", f"{len(local.timpush.received):,}"),
+        ("seconds, on the emulator", f"{seconds:.1f}"),
+        ("every user accounted for", "no" if faults else "yes"),
+    ]
+    width = max(len(name) for name, _ in rows)
+    print("\n" + "\n".join(f"{name:<{width}}  {value:>8}" for name, value in rows))
+    for fault in faults[:20]:
+        print(f"NOT AS EXPECTED: {fault}", file=sys.stderr)
+    if faults:
+        lines = local.log.read_text(errors="replace").splitlines()
+        print("The end of the emulator's log:", *lines[-30:], sep="\n", file=sys.stderr)
+
+
+def stay(local: Local) -> None:
+    """Print how to use the application, and wait for the end of the process."""
+    local.timpush.tags.update({f"user-{number}": {"gold", "week-pass"} for number in range(1, 101)})
+    outputs = local.outputs
+    message = '{"UserTags": [{"To_Account": "user-1", "Tags": ["gold"]}]}'
+    print(
+        f"""
+TIMPush stand-in   {local.timpush.url}   (knows user-1 to user-100, tags gold and week-pass)
+AWS emulator       {local.endpoint_url}
+queue              {outputs["QueueUrl"]}
+dead-letter queue  {outputs["DeadLetterQueueUrl"]}
+
+Set the way to the emulator, send a message, look at the tags, look at what was parked:
+
+  export AWS_ENDPOINT_URL={local.endpoint_url} AWS_DEFAULT_REGION={REGION}
+  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
+  aws sqs send-message --queue-url {outputs["QueueUrl"]} --message-body '{message}'
+  curl -s {local.timpush.url}/_control/tags
+  aws sqs receive-message --queue-url {outputs["DeadLetterQueueUrl"]} --message-attribute-names All
+
+Ctrl-C ends it.""",
+        flush=True,
+    )
+    stopped = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopped.set())
+    stopped.wait()
+
+
+def main() -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    parser.add_argument("--stay", action="store_true", help="send nothing; stay up until Ctrl-C")
+    parser.add_argument("--users", type=int, default=USERS, help=f"how many (default {USERS:,})")
+    arguments = parser.parse_args()
+
+    def say(text: str) -> None:
+        print(text, flush=True)
+
+    with deployed(say) as local:
+        if arguments.stay:
+            stay(local)
+            return 0
+        return 0 if run(local, make_workload(arguments.users), say) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
