@@ -1,0 +1,140 @@
+"""Queues and what feeds the worker from them."""
+
+import json
+from itertools import product
+from typing import Any
+
+import pytest
+
+from template.reading import allowed, of_type, properties
+from template.translate import Template
+
+DAY = 86_400
+MIB = 1_048_576
+QUEUES = ("RemoveTagsQueue", "RemoveTagsDeadLetterQueue")
+
+
+@pytest.fixture
+def mapping(translated: Template) -> dict[str, Any]:
+    return properties(translated, "RemoveTagsWorkerQueue")
+
+
+def test_there_are_two_queues(translated: Template) -> None:
+    assert set(of_type(translated, "AWS::SQS::Queue")) == set(QUEUES)
+
+
+def test_visibility_outlasts_six_attempts_and_the_longest_window(translated: Template) -> None:
+    timeout = properties(translated, "RemoveTagsWorker")["Timeout"]
+    window = translated["Parameters"]["BatchingWindow"]["MaxValue"]
+    assert timeout == 120
+    assert properties(translated, "RemoveTagsQueue")["VisibilityTimeout"] == 6 * timeout + window
+
+
+def test_messages_live_longer_on_the_dead_letter_queue(translated: Template) -> None:
+    queue, dead_letter_queue = (
+        properties(translated, name)["MessageRetentionPeriod"] for name in QUEUES
+    )
+    assert queue == 4 * DAY
+    assert dead_letter_queue == 14 * DAY
+
+
+def test_messages_that_crash_the_worker_are_given_up(translated: Template) -> None:
+    assert properties(translated, "RemoveTagsQueue")["RedrivePolicy"] == {
+        "deadLetterTargetArn": {"Fn::GetAtt": ["RemoveTagsDeadLetterQueue", "Arn"]},
+        "maxReceiveCount": {"Ref": "MaxReceiveCount"},
+    }
+    parameter = translated["Parameters"]["MaxReceiveCount"]
+    assert parameter["Default"] == 100
+    assert parameter["MinValue"] >= 5
+
+
+def test_only_this_queue_may_give_up_messages_to_the_dead_letter_queue(
+    translated: Template,
+) -> None:
+    name = properties(translated, "RemoveTagsQueue")["QueueName"]["Fn::Sub"]
+    arn = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + name
+    assert properties(translated, "RemoveTagsDeadLetterQueue")["RedriveAllowPolicy"] == {
+        "redrivePermission": "byQueue",
+        "sourceQueueArns": [{"Fn::Sub": arn}],
+    }
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, name: str) -> None:
+    queue = properties(translated, name)
+    assert queue["SqsManagedSseEnabled"] is True
+    assert queue["MaximumMessageSize"] == MIB
+
+
+@pytest.mark.parametrize("name", QUEUES)
+def test_queue_refuses_everybody_without_tls_and_grants_nothing(
+    translated: Template, name: str
+) -> None:
+    policies = of_type(translated, "AWS::SQS::QueuePolicy").values()
+    documents = [
+        one["Properties"]["PolicyDocument"]
+        for one in policies
+        if {"Ref": name} in one["Properties"]["Queues"]
+    ]
+    assert [document["Statement"] for document in documents] == [
+        [
+            {
+                "Sid": "OnlyOverTls",
+                "Effect": "Deny",
+                "Principal": "*",
+                "Action": "sqs:*",
+                "Resource": {"Fn::GetAtt": [name, "Arn"]},
+                "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+            }
+        ]
+    ]
+
+
+def test_worker_takes_batches_and_reports_each_message(mapping: dict[str, Any]) -> None:
+    concurrency = {
+        "Fn::FindInMap": [
+            "WorkerConcurrency",
+            {"Ref": "WorkerConcurrency"},
+            "MaximumConcurrency",
+        ]
+    }
+    assert mapping == {
+        "EventSourceArn": {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]},
+        "FunctionName": {"Ref": "RemoveTagsWorker"},
+        "FunctionResponseTypes": ["ReportBatchItemFailures"],
+        "BatchSize": {"Ref": "BatchSize"},
+        "MaximumBatchingWindowInSeconds": {"Ref": "BatchingWindow"},
+        "ScalingConfig": {"MaximumConcurrency": concurrency},
+    }
+
+
+def test_limits_of_the_mapping_are_those_of_lambda(translated: Template) -> None:
+    size, window = (translated["Parameters"][name] for name in ("BatchSize", "BatchingWindow"))
+    assert (size["Default"], size["MinValue"], size["MaxValue"]) == (1_000, 1, 10_000)
+    # A batch of more than 10 messages needs a window of a second or more.
+    assert (window["Default"], window["MinValue"], window["MaxValue"]) == (1, 1, 60)
+
+
+def test_concurrency_is_one_that_lambda_takes(translated: Template) -> None:
+    assert allowed(translated, "WorkerConcurrency") == [2, 4, 5, 10]
+    assert translated["Parameters"]["WorkerConcurrency"]["Default"] == 4
+
+
+def test_rows_of_concurrency_say_their_own_number(translated: Template) -> None:
+    rows = translated["Mappings"]["WorkerConcurrency"]
+    expected = {
+        str(value): {"MaximumConcurrency": value}
+        for value in allowed(translated, "WorkerConcurrency")
+    }
+    assert json.dumps(rows) == json.dumps(expected)  # numbers, not text
+
+
+def test_every_worker_has_a_call_a_second_and_none_has_more_than_the_app(
+    translated: Template,
+) -> None:
+    budgets = allowed(translated, "WorkerCallsPerSecond")
+    assert budgets == [100, 96, 90, 80, 60]
+    for calls, workers in product(budgets, allowed(translated, "WorkerConcurrency")):
+        share = calls // workers
+        assert share >= 1
+        assert share * workers <= 100
