@@ -23,7 +23,9 @@ from timpush.packing import merge
 from timpush.parking import Failed, park_failed, park_malformed, send_parked
 from timpush.redaction import guard_logs
 from timpush.removal import Environment, Removal, calls_in_flight
+from timpush.sending import CARRIED, MAX_CARRIED
 from timpush.settings import Settings, read_settings
+from timpush.visibility import backoff_seconds, set_delays
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 4.0
 """Kept free at the end, to park messages and to reply."""
 REPLY_SECONDS = 0.5
+DELAY_SECONDS = 2.0
+"""The most spent on visibility timeouts: without them, the queue's own holds."""
 MAX_LINES = 20
+MAX_IDS = 1_000
 USERSIG_LOW_SECONDS = 72_000
 """Below it the log warns; the template's alarm has the same number."""
 MEND = {
@@ -56,6 +61,7 @@ metrics = Metrics(namespace="TimPushRemoveTag")
 class Batch:
     """The messages of an event by id: what they ask for, or why that can never be done."""
 
+    records: dict[str, Mapping[str, Any]]
     documents: dict[str, Document] = field(default_factory=dict)
     malformed: dict[str, tuple[str, MalformedMessageError]] = field(default_factory=dict)
     failed: dict[str, list[Failed]] = field(default_factory=dict)
@@ -77,18 +83,25 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     Raises:
         SettingsError: the environment is not as it must be; SQS keeps every message.
     """
-    started = time.monotonic()
-    deadline = started + context.get_remaining_time_in_millis() / 1000
+    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
     logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
     worker = make_worker(read_settings(os.environ))
-    batch = read_batch(event["Records"])
-    removal = Removal(
-        merge(batch.documents.values()), worker.environment, deadline - SETTLE_SECONDS
-    )
+    return handle(event["Records"], worker, deadline)
+
+
+def handle(
+    records: Iterable[Mapping[str, Any]], worker: Worker, deadline: float
+) -> dict[str, list[dict[str, str]]]:
+    """Do the records' removals and settle each message by `deadline` (of the worker's clock)."""
+    started = worker.environment.clock()
+    batch = read_batch(records)
+    wanted = merge(batch.documents.values())
+    removal = Removal(wanted, worker.environment, deadline - SETTLE_SECONDS)
     removal.run()
     settle(batch, removal.ledger)
     park(batch, worker, deadline - REPLY_SECONDS)
-    report(batch, removal, worker, time.monotonic() - started)
+    delay(batch, worker, deadline - REPLY_SECONDS)
+    report(batch, removal, worker, worker.environment.clock() - started)
     return {"batchItemFailures": [{"itemIdentifier": one} for one in batch.handed_back]}
 
 
@@ -109,13 +122,20 @@ def make_worker(settings: Settings) -> Worker:
 
 def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
     """Parse each message once, however often the event holds it."""
-    batch = Batch()
-    for message_id, body in {one["messageId"]: one["body"] for one in records}.items():
+    batch = Batch({record["messageId"]: record for record in records})
+    for message_id, record in batch.records.items():
         try:
-            batch.documents[message_id] = parse(body)
+            batch.documents[message_id] = parse(record["body"])
         except MalformedMessageError as error:
-            batch.malformed[message_id] = body, error
+            batch.malformed[message_id] = record["body"], error
     return batch
+
+
+def read_carried(record: Mapping[str, Any]) -> dict[str, str]:
+    """The attributes of a record that parked messages and log lines hold too."""
+    attributes = record.get("messageAttributes") or {}
+    values = {name: attributes.get(name, {}).get("stringValue") for name in CARRIED}
+    return {name: value for name, value in values.items() if value and len(value) <= MAX_CARRIED}
 
 
 def settle(batch: Batch, ledger: Ledger) -> None:
@@ -134,9 +154,12 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
 
     `deadline` is in seconds of the monotonic clock.
     """
-    parked = [park_malformed(one, *fault) for one, fault in batch.malformed.items()]
+    parked = [
+        park_malformed(one, *fault, read_carried(batch.records[one]))
+        for one, fault in batch.malformed.items()
+    ]
     for message_id, failed in batch.failed.items():
-        parked.extend(park_failed(message_id, failed))
+        parked.extend(park_failed(message_id, failed, read_carried(batch.records[message_id])))
     if not parked:
         return
     unsent = send_parked(worker.sqs, worker.settings.dead_letter_queue_url, parked, deadline)
@@ -144,6 +167,25 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
         batch.handed_back[message_id] = "parking"
         batch.malformed.pop(message_id, None)
         batch.failed.pop(message_id, None)
+
+
+def delay(batch: Batch, worker: Worker, deadline: float) -> None:
+    """Keep what is handed back out of sight for its backoff, as far as time allows."""
+    clock = worker.environment.clock
+    delays = [
+        (handle, backoff(worker.settings, batch.records[message_id], reason))
+        for message_id, reason in batch.handed_back.items()
+        if (handle := batch.records[message_id].get("receiptHandle"))
+    ]
+    until = min(deadline, clock() + DELAY_SECONDS)
+    set_delays(worker.sqs, worker.settings.queue_url, delays, until, clock)
+
+
+def backoff(settings: Settings, record: Mapping[str, Any], reason: str) -> int:
+    """Seconds until the record's message is to be received again."""
+    receive_count = int(record.get("attributes", {}).get("ApproximateReceiveCount", "1"))
+    base, cap = settings.retry_base_seconds, settings.retry_cap_seconds
+    return backoff_seconds(reason, receive_count, base, cap)
 
 
 def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> None:
@@ -169,6 +211,7 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
             "handed_back": dict(Counter(batch.handed_back.values())),
             "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
+            **carried_in_log(batch),
         },
     )
     counts = Counter(removal.counts)
@@ -212,21 +255,33 @@ def log_faults(removal: Removal) -> None:
 
 def log_parked(batch: Batch, hash_accounts: bool) -> None:
     """A line a parked message, at most 20, then how many more there are."""
+    carried = {
+        one: {CARRIED[name]: value for name, value in values.items()}
+        for one, values in batch.carried.items()
+    }
     lines: list[dict[str, Any]] = [
-        {"message_id": one, "error_code": error.code, "reason": error.message[:500]}
+        {"message_id": one, "error_code": error.code, "reason": error.message[:500]} | carried[one]
         for one, (_, error) in batch.malformed.items()
     ]
     for message_id, failed in batch.failed.items():
         accounts = dict.fromkeys(account for account, _, _ in failed)
         shown = [account_in_log(account, hash_accounts) for account in list(accounts)[:10]]
         codes = sorted({str(outcome.code) for _, _, outcome in failed})
-        lines.append(
-            {"message_id": message_id, "error_code": codes, "users": len(accounts), "some": shown}
-        )
+        line = {"message_id": message_id, "error_code": codes, "users": len(accounts)}
+        lines.append(line | {"some": shown} | carried[message_id])
     for line in lines[:MAX_LINES]:
         logger.warning("message parked", extra=line)
     if len(lines) > MAX_LINES:
         logger.warning("more messages parked", extra={"messages": len(lines) - MAX_LINES})
+
+
+def carried_in_log(batch: Batch) -> dict[str, list[str]]:
+    """What the batch's messages carry, each value once, such as the ids of the requests."""
+    values = {
+        f"{key}s": list(dict.fromkeys(v[name] for v in batch.carried.values() if name in v))
+        for name, key in CARRIED.items()
+    }
+    return {key: found[:MAX_IDS] for key, found in values.items() if found}
 
 
 def account_in_log(account: str, hash_accounts: bool) -> str:

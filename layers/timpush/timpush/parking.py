@@ -3,35 +3,26 @@
     {"UserTags": [...], "Errors": [{"To_Account", "ErrorCode", "ErrorInfo"}], "SourceMessageId"}
 
 A parked document is a message body itself: it can be sent back to the queue once the cause is
-mended. A message counts as parked only when SQS confirmed each of its documents.
+mended. A message counts as parked only when SQS confirmed each of its documents. Attributes that
+the message carried (`sending.CARRIED`) stay with it.
 """
 
 import json
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
-
-from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 
 from timpush.errors import CODES, MalformedMessageError
 from timpush.outcomes import Outcome
+from timpush.sending import MAX_BYTES, Message, send
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-MAX_BYTES = 1024 * 1024
-"""A message with its attributes, and a SendMessageBatch as a whole.
-
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-(2025-08).
-"""
-MAX_ENTRIES = 10
 MAX_TAGS = 1_000  # of one user in a part of a document, so that any user can be split
 MAX_REASON = 300
-SENDERS = 8
 
 Failed = tuple[str, str, Outcome]
 """An account, one of its tags, and why it was parked."""
@@ -39,49 +30,65 @@ Failed = tuple[str, str, Outcome]
 
 @dataclass(frozen=True, slots=True)
 class Parked:
-    """A message for the dead-letter queue; `message_id` is the source message's."""
+    """A message for the dead-letter queue; `message_id` is the source message's.
+
+    `carried` are the attributes that it takes over from the source message.
+    """
 
     message_id: str
     body: str
     error_code: str
     reason: str
+    carried: dict[str, str] = field(default_factory=dict)
 
     def attributes(self) -> dict[str, str]:
         """The message attributes, all of type String."""
         return {
+            **self.carried,
             "SourceMessageId": self.message_id,
             "ErrorCode": self.error_code,
             "Reason": self.reason,
         }
 
+    def message(self) -> Message:
+        """It as a message to send."""
+        return Message(self.body, self.attributes())
+
     def size(self) -> int:
         """Bytes as SQS counts them: the body, and each attribute's name, type and value."""
-        attributes = sum(len(k) + 6 + _bytes(v) for k, v in self.attributes().items())
-        return _bytes(self.body) + attributes
+        return self.message().size()
 
 
-def park_malformed(message_id: str, body: str, error: MalformedMessageError) -> Parked:
+def park_malformed(
+    message_id: str,
+    body: str,
+    error: MalformedMessageError,
+    carried: dict[str, str] | None = None,
+) -> Parked:
     """A malformed message: its own body, and the first faults as the reason."""
-    return Parked(message_id, body, str(error.code), _reason(f"malformed: {error.message}"))
+    reason = _reason(f"malformed: {error.message}")
+    return Parked(message_id, body, str(error.code), reason, carried or {})
 
 
-def park_failed(message_id: str, failed: list[Failed]) -> Iterator[Parked]:
+def park_failed(
+    message_id: str, failed: list[Failed], carried: dict[str, str] | None = None
+) -> Iterator[Parked]:
     """The users and tags of one message that failed for good: one document, more above 1 MiB."""
     users: list[str] = []
     errors: list[str] = []
     code, reason = _summary(failed)
-    whole = _document(message_id, users, errors, code, reason)
-    room = MAX_BYTES - whole.size()
+    empty = Parked(message_id, _body(message_id, [], []), code, reason, carried or {})
+    room = MAX_BYTES - empty.size()
     size = 0
     for user, user_errors in _parts(failed):
         part = len(user) + sum(map(len, user_errors)) + len(user_errors) + 1  # and their commas
         if users and size + part > room:
-            yield _document(message_id, users, errors, code, reason)
+            yield replace(empty, body=_body(message_id, users, errors))
             users, errors, size = [], [], 0
         users.append(user)
         errors.extend(user_errors)
         size += part
-    yield _document(message_id, users, errors, code, reason)
+    yield replace(empty, body=_body(message_id, users, errors))
 
 
 def _parts(failed: list[Failed]) -> Iterator[tuple[str, list[str]]]:
@@ -100,14 +107,11 @@ def _parts(failed: list[Failed]) -> Iterator[tuple[str, list[str]]]:
             yield _json(user), [_json(error) for error in errors]
 
 
-def _document(
-    message_id: str, users: list[str], errors: list[str], code: str, reason: str
-) -> Parked:
-    body = (
+def _body(message_id: str, users: list[str], errors: list[str]) -> str:
+    return (
         f'{{"UserTags":[{",".join(users)}],"Errors":[{",".join(errors)}],'
         f'"SourceMessageId":{_json(message_id)}}}'
     )
-    return Parked(message_id, body, code, reason)
 
 
 def _summary(failed: list[Failed]) -> tuple[str, str]:
@@ -127,10 +131,6 @@ def _json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _bytes(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))
-
-
 def send_parked(
     client: "SQSClient",
     queue_url: str,
@@ -138,61 +138,11 @@ def send_parked(
     deadline: float,
     clock: Callable[[], float] = time.monotonic,
 ) -> set[str]:
-    """Send to the dead-letter queue, several batches at a time, until `deadline` (of the clock).
+    """Send to the dead-letter queue until `deadline` (of the clock).
 
     Returns the source messages of which SQS did not confirm every document.
     """
-    fit: list[Parked] = []
-    unsent: set[str] = set()
-    for document in parked:
-        if document.size() <= MAX_BYTES:
-            fit.append(document)
-        else:
-            unsent.add(document.message_id)
-    executor = ThreadPoolExecutor(SENDERS)
-    futures: dict[Future[set[str]], set[str]] = {
-        executor.submit(_send, client, queue_url, batch): {one.message_id for one in batch}
-        for batch in _batches(fit)
-    }
-    done, late = wait(futures, max(0.0, deadline - clock()))
-    executor.shutdown(wait=False, cancel_futures=True)
-    return unsent.union(*(future.result() for future in done), *(futures[one] for one in late))
-
-
-def _batches(documents: list[Parked]) -> Iterator[list[Parked]]:
-    batch: list[Parked] = []
-    size = 0
-    for document in documents:
-        if batch and (len(batch) == MAX_ENTRIES or size + document.size() > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(document)
-        size += document.size()
-    if batch:
-        yield batch
-
-
-def _send(client: "SQSClient", queue_url: str, batch: list[Parked]) -> set[str]:
-    """Send one batch; the source messages that SQS did not confirm."""
-    entries = [_entry(str(index), document) for index, document in enumerate(batch)]
-    try:
-        reply = client.send_message_batch(QueueUrl=queue_url, Entries=entries)
-    except (ClientError, ParamValidationError):
-        if len(batch) > 1:  # one bad document must not keep the others
-            return set().union(*(_send(client, queue_url, [document]) for document in batch))
-        return {batch[0].message_id}
-    except BotoCoreError:
-        return {document.message_id for document in batch}
-    sent = {row["Id"] for row in reply.get("Successful", [])}
-    return {one.message_id for index, one in enumerate(batch) if str(index) not in sent}
-
-
-def _entry(entry_id: str, document: Parked) -> Any:
-    return {
-        "Id": entry_id,
-        "MessageBody": document.body,
-        "MessageAttributes": {
-            name: {"DataType": "String", "StringValue": value}
-            for name, value in document.attributes().items()
-        },
-    }
+    documents = list(parked)
+    messages = [document.message() for document in documents]
+    unsent = send(client, queue_url, messages, deadline, clock)
+    return {documents[position].message_id for position in unsent}
