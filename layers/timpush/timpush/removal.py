@@ -49,11 +49,11 @@ https://trtc.io/document/34348, n.d.)."""
 
 @dataclass(slots=True)
 class Call:
-    """Users to send together; `attempt` counts from 1."""
+    """Users to send together; `attempt` counts from 1; `isolating` is why they are tried apart."""
 
     users: list[UserTags]
     attempt: int = 1
-    isolating: bool = False
+    isolating: CallError | None = None
     repeated: bool = False
 
 
@@ -123,7 +123,7 @@ class Removal:
         self._order = count()
         self._flying: dict[Future[Failures], tuple[Call, Credential]] = {}
         self._waiting: list[tuple[float, int, Call]] = []
-        self._isolating: list[Call] = []
+        self._isolating: list[tuple[int, int, int, Call]] = []
         self._ready: deque[Call] = deque()
 
     def run(self) -> None:
@@ -172,13 +172,17 @@ class Removal:
         return enough
 
     def _may_isolate(self) -> bool:
-        flying = sum(call.isolating for call, _ in self._flying.values())
+        flying = sum(call.isolating is not None for call, _ in self._flying.values())
         return bool(self._isolating) and flying < ISOLATIONS_IN_FLIGHT
 
     def _next_call(self) -> Call:
         """The narrowest search first, so that each invocation finds some of the guilty."""
         if self._may_isolate():
-            return self._isolating.pop()
+            call = heapq.heappop(self._isolating)[-1]
+            self._isolation_calls -= 1
+            if not self._isolation_calls:
+                self._end_isolation()
+            return call
         if self._waiting and (not self._ready or self._waiting[0][0] <= self._env.clock()):
             return heapq.heappop(self._waiting)[2]
         return self._ready.popleft()
@@ -317,7 +321,7 @@ class Removal:
 
     def _repeat(self, call: Call) -> None:
         if call.isolating:
-            self._isolating.append(call)
+            self._search(call)
         else:
             self._ready.appendleft(call)
 
@@ -326,11 +330,22 @@ class Removal:
         halves = _halves(users, isinstance(error, InputError))
         if not halves:
             self._settle_guilty(users, error)
-        elif self._isolation_calls < len(halves):
-            self._hand_back(users, error, "isolation")
-        else:
-            self._isolation_calls -= len(halves)
-            self._isolating.extend(Call(half, isolating=True) for half in halves)
+        for half in halves:
+            self._search(Call(half, isolating=error))
+
+    def _search(self, call: Call) -> None:
+        tags = sum(len(tags) for _, tags in call.users)
+        entry = (len(call.users), tags, next(self._order), call)
+        heapq.heappush(self._isolating, entry)
+        if not self._isolation_calls:
+            self._end_isolation()
+
+    def _end_isolation(self) -> None:
+        """The extra calls are used up: who is left in a search is handed back."""
+        for *_, call in self._isolating:
+            if call.isolating:
+                self._hand_back(call.users, call.isolating, "isolation")
+        self._isolating.clear()
 
     def _settle_guilty(self, users: list[UserTags], error: CallError) -> None:
         for account, tags in users:
