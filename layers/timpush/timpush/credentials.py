@@ -118,12 +118,12 @@ def read_secret(client: "SecretsManagerClient", secret_id: str, version_id: str 
     Raises:
         SecretError: it cannot be read; its text names the secret and the code.
     """
-    version = {"VersionId": version_id} if version_id else {}
+    version = {"VersionId": version_id} if version_id else {"VersionStage": "AWSCURRENT"}
     try:
         return client.get_secret_value(SecretId=secret_id, **version).get("SecretString", "")
     except ClientError as error:
         fault = error.response.get("Error", {}).get("Code", "ClientError")
-        if version and fault == "ResourceNotFoundException":
+        if version_id and fault == "ResourceNotFoundException":
             return ""
     except BotoCoreError as error:
         fault = type(error).__name__
