@@ -59,9 +59,13 @@ metrics = Metrics(namespace="TimPushRemoveTag")
 
 @dataclass(slots=True)
 class Batch:
-    """The messages of an event by id: what they ask for, or why that can never be done."""
+    """The messages of an event by id: what they ask for, or why that can never be done.
+
+    `carried` holds the attributes that stay with a message's users.
+    """
 
     records: dict[str, Mapping[str, Any]]
+    carried: dict[str, dict[str, str]] = field(default_factory=dict)
     documents: dict[str, Document] = field(default_factory=dict)
     malformed: dict[str, tuple[str, MalformedMessageError]] = field(default_factory=dict)
     failed: dict[str, list[Failed]] = field(default_factory=dict)
@@ -124,6 +128,7 @@ def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
     """Parse each message once, however often the event holds it."""
     batch = Batch({record["messageId"]: record for record in records})
     for message_id, record in batch.records.items():
+        batch.carried[message_id] = read_carried(record)
         try:
             batch.documents[message_id] = parse(record["body"])
         except MalformedMessageError as error:
@@ -155,11 +160,10 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
     `deadline` is in seconds of the monotonic clock.
     """
     parked = [
-        park_malformed(one, *fault, read_carried(batch.records[one]))
-        for one, fault in batch.malformed.items()
+        park_malformed(one, *fault, batch.carried[one]) for one, fault in batch.malformed.items()
     ]
     for message_id, failed in batch.failed.items():
-        parked.extend(park_failed(message_id, failed, read_carried(batch.records[message_id])))
+        parked.extend(park_failed(message_id, failed, batch.carried[message_id]))
     if not parked:
         return
     unsent = send_parked(worker.sqs, worker.settings.dead_letter_queue_url, parked, deadline)

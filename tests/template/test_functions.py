@@ -85,6 +85,8 @@ def test_variables_hold_what_their_names_say(variables: dict[str, Any]) -> None:
         },
         "TIMPUSH_CALLS_PER_SECOND": {"Ref": "WorkerCallsPerSecond"},
         "WORKER_CONCURRENCY": {"Ref": "WorkerConcurrency"},
+        "RETRY_BASE_SECONDS": {"Ref": "RetryBaseSeconds"},
+        "RETRY_CAP_SECONDS": {"Ref": "RetryCapSeconds"},
         "QUEUE_URL": {"Ref": "RemoveTagsQueue"},
         "DEAD_LETTER_QUEUE_URL": {"Ref": "RemoveTagsDeadLetterQueue"},
         "HASH_ACCOUNTS_IN_LOGS": {"Ref": "HashAccountsInLogs"},

@@ -26,7 +26,12 @@ def test_worker_may_do_exactly_this(translated: Template) -> None:
         "ReadSecret": (["secretsmanager:GetSecretValue"], SECRET),
         "DecryptSecret": (["kms:Decrypt"], {"Ref": "SecretKmsKeyArn"}),
         "ConsumeQueue": (
-            ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],
+            [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ChangeMessageVisibility",
+            ],
             {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]},
         ),
         "ParkMessages": (

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from timpush.errors import SettingsError
 from timpush.regions import HOSTS
+from timpush.visibility import MAX_VISIBILITY_SECONDS
 
 APP_CALLS_PER_SECOND = 100
 """Tencent's limit for an app; https://trtc.io/document/67822 (n.d.)."""
@@ -37,11 +38,22 @@ class Settings:
     queue_url: str
     dead_letter_queue_url: str
     hash_accounts: bool
+    retry_base_seconds: int
+    retry_cap_seconds: int
 
     @property
     def share(self) -> int:
         """The calls per second of one environment, at least 1."""
         return self.calls_per_second // self.concurrency
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """What the endpoint needs to know: where calls go, its secret, and the worker's queue."""
+
+    endpoint_url: str
+    secret_id: str
+    queue_url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +105,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         SettingsError: naming each variable that is missing or impossible, and the rule.
     """
     reader = Reader(environment)
+    visibility = up_to(MAX_VISIBILITY_SECONDS)
     settings = Settings(
         endpoint_url=reader.read_endpoint(),
         secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
@@ -101,12 +114,35 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         queue_url=reader.read("QUEUE_URL", queue_url, ""),
         dead_letter_queue_url=reader.read("DEAD_LETTER_QUEUE_URL", queue_url, ""),
         hash_accounts=reader.read("HASH_ACCOUNTS_IN_LOGS", _flag, True, optional="true"),
+        retry_base_seconds=reader.read("RETRY_BASE_SECONDS", visibility, 1, optional="30"),
+        retry_cap_seconds=reader.read("RETRY_CAP_SECONDS", visibility, 1, optional="900"),
     )
+    if not reader.faults and settings.retry_base_seconds > settings.retry_cap_seconds:
+        reader.faults.append(
+            f"RETRY_BASE_SECONDS ({settings.retry_base_seconds}) must not be above "
+            f"RETRY_CAP_SECONDS ({settings.retry_cap_seconds})"
+        )
     if not reader.faults and settings.share < 1:
         reader.faults.append(
             f"TIMPUSH_CALLS_PER_SECOND ({settings.calls_per_second}) must not be below "
             f"WORKER_CONCURRENCY ({settings.concurrency}): each environment needs a call a second"
         )
+    reader.close()
+    return settings
+
+
+def read_api_settings(environment: Mapping[str, str]) -> ApiSettings:
+    """Read the endpoint's settings.
+
+    Raises:
+        SettingsError: naming each variable that is missing or impossible, and the rule.
+    """
+    reader = Reader(environment)
+    settings = ApiSettings(
+        endpoint_url=reader.read_endpoint(),
+        secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
+        queue_url=reader.read("QUEUE_URL", queue_url, ""),
+    )
     reader.close()
     return settings
 

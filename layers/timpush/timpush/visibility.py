@@ -1,0 +1,88 @@
+"""How long a message that is handed back stays out of sight: backoff by visibility timeout.
+
+Lambda leaves the visibility timeout of a message it reports as failed alone, so what is set here
+before the reply stands. Failing to set it changes nothing else: the queue's own timeout holds.
+"""
+
+import random
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MAX_VISIBILITY_SECONDS = 43_200
+"""12 hours, the most that SQS takes.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_ChangeMessageVisibility.html
+(2026-11).
+"""
+SOON_SECONDS = 5
+LACK_OF_TIME = frozenset({"deadline", "unsent"})
+NOBODYS_FAULT = frozenset({"credentials", "configuration"})
+MAX_ENTRIES = 10
+SENDERS = 16
+MAX_DOUBLINGS = 20
+
+Delay = tuple[str, int]
+"""A receipt handle, and the seconds for which its message shall stay out of sight."""
+
+
+def backoff_seconds(
+    reason: str,
+    receive_count: int,
+    base: int,
+    cap: int,
+    uniform: Callable[[float, float], float] = random.uniform,
+) -> int:
+    """Seconds until a message handed back for `reason` is to be received again.
+
+    Doubles from `base` with each receive up to `cap`, with full jitter. What only lacked time
+    comes back within seconds; what waits for a person waits longest.
+    """
+    if reason in LACK_OF_TIME:
+        return round(uniform(0, SOON_SECONDS))
+    if reason in NOBODYS_FAULT:
+        return round(uniform(cap / 2, cap))
+    doublings = min(max(receive_count, 1) - 1, MAX_DOUBLINGS)
+    return max(1, round(uniform(0, min(cap, base * 2**doublings))))
+
+
+def set_delays(
+    client: "SQSClient",
+    queue_url: str,
+    delays: Iterable[Delay],
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> int:
+    """Set visibility timeouts, several batches at a time, until `deadline` (of the clock).
+
+    Returns how many SQS confirmed.
+    """
+    entries: list[Any] = [
+        {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
+        for position, (handle, seconds) in enumerate(delays)
+    ]
+    seconds_left = deadline - clock()
+    if not entries or seconds_left <= 0:
+        return 0
+    executor = ThreadPoolExecutor(SENDERS)
+    futures = [
+        executor.submit(_set_batch, client, queue_url, entries[start : start + MAX_ENTRIES])
+        for start in range(0, len(entries), MAX_ENTRIES)
+    ]
+    done, _ = wait(futures, seconds_left)
+    executor.shutdown(wait=False, cancel_futures=True)
+    return sum(future.result() for future in done)
+
+
+def _set_batch(client: "SQSClient", queue_url: str, entries: list[Any]) -> int:
+    try:
+        reply = client.change_message_visibility_batch(QueueUrl=queue_url, Entries=entries)
+    except (ClientError, BotoCoreError):
+        return 0
+    return len(reply.get("Successful", []))
