@@ -1,0 +1,135 @@
+"""Exactly one call, now, for somebody who waits: no retry, no search for the guilty.
+
+What the call does not settle is handed back, for the queue, where the worker has all the time.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from timpush.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.credentials import Credential, Credentials
+from timpush.errors import (
+    ACCOUNT_CODES,
+    CallError,
+    CredentialsError,
+    InputError,
+    RateLimitError,
+    SecretError,
+    TimPushError,
+    TransientError,
+)
+from timpush.messages import UserTags
+from timpush.outcomes import EXPIRED, REMOVED, Outcome
+from timpush.removal import PROBE_SECONDS, Standing
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """What the requests of one environment share. It serves one request at a time."""
+
+    client: TimPushClient
+    credentials: Credentials
+    standing: Standing = field(default_factory=Standing)
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """What became of each account, why the call as a whole failed, and the calls by metric name.
+
+    A parked account can never succeed; nothing was sent to a dead-letter queue.
+    """
+
+    outcomes: dict[str, Outcome]
+    error: TimPushError | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def remove_now(
+    users: list[UserTags], not_after: float | None, caller: Caller, deadline: float
+) -> Removed:
+    """Remove the tags of at most 100 users, each with at most 10 tags, by at most one call.
+
+    Ends by `deadline` (of the clock), but for the time Secrets Manager takes. No call is made
+    after `not_after` (Unix seconds), with a UserSig known to be refused, or without time for it.
+    """
+    counts: Counter[str] = Counter()
+    if not_after is not None and not_after < caller.now():
+        return Removed(dict.fromkeys((account for account, _ in users), EXPIRED))
+    try:
+        credential = _sign_in(caller)
+        if caller.clock() + CALL_SECONDS > deadline:
+            raise TransientError("Deadline", "no time was left to call")
+        counts["Calls"] += 1
+        failures = _call(users, credential, caller, deadline)
+    except TimPushError as error:
+        _count(error, counts)
+        return Removed(_whole(users, error), error, counts)
+    counts["RateLimited"] += any(isinstance(e, RateLimitError) for e in failures.values())
+    outcomes = {account: _settle(tags, failures.get(account)) for account, tags in users}
+    return Removed(outcomes, counts=counts)
+
+
+def _sign_in(caller: Caller) -> Credential:
+    """The UserSig to send. One that was refused is read anew, and else sent once a minute."""
+    standing, now = caller.standing, caller.now()
+    credential = caller.credentials.get()
+    if credential != standing.refused:
+        return credential
+    credential = caller.credentials.refresh()
+    if credential == standing.refused:
+        if 0 <= now - standing.tried_at < PROBE_SECONDS:
+            raise SecretError("the UserSig was refused; it is tried once a minute")
+        standing.tried_at = now
+    return credential
+
+
+def _call(
+    users: list[UserTags], credential: Credential, caller: Caller, deadline: float
+) -> Failures:
+    """The call, in a thread: a reply that trickles in must not keep the caller past `deadline`."""
+    caller.client.drop_idle_connections()
+    executor = ThreadPoolExecutor(1)
+    future = executor.submit(caller.client.remove_tag, users, credential, deadline)
+    try:
+        failures = future.result(max(0.0, deadline - caller.clock()))
+    except CredentialsError:
+        caller.standing.refused, caller.standing.tried_at = credential, caller.now()
+        raise
+    except TimeoutError:
+        raise TransientError("Deadline", "no reply came in time") from None
+    finally:
+        executor.shutdown(wait=False)
+    caller.standing.refused = None
+    return failures
+
+
+def _whole(users: list[UserTags], error: TimPushError) -> dict[str, Outcome]:
+    """The call as a whole failed; only of a user who was alone in it the guilt is known."""
+    if isinstance(error, CallError):
+        if len(users) == 1:
+            return {account: _settle(tags, error) for account, tags in users}
+        label = error.label
+    else:
+        label = "credentials"
+    handed_back = Outcome("handed_back", label, str(error))
+    return dict.fromkeys((account for account, _ in users), handed_back)
+
+
+def _settle(tags: list[str], error: CallError | None) -> Outcome:
+    """One user. With several tags, the guilty one is not known unless the account itself is."""
+    if error is None:
+        return REMOVED
+    if isinstance(error, InputError) and (len(tags) == 1 or error.code in ACCOUNT_CODES):
+        return Outcome("parked", error.code, error.message)
+    return Outcome("handed_back", error.label, str(error))
+
+
+def _count(error: TimPushError, counts: Counter[str]) -> None:
+    counts["CallsFailed"] += counts["Calls"]
+    counts["RateLimited"] += isinstance(error, RateLimitError)
+    counts["CredentialErrors"] += isinstance(error, SecretError | CredentialsError)
