@@ -44,7 +44,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
 
-.PHONY: help run local test check lint types template-check lock-check build setup lock clean FORCE
+.PHONY: help run local test outage check lint types template-check lock-check build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,6 +57,9 @@ local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
 
 test: $(TOOLS) $(BUILT) ## Run all tests
 	$(BIN)/pytest
+
+outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
+	$(LOCAL) $(BIN)/python -m reliability.outage
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 

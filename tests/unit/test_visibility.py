@@ -1,0 +1,54 @@
+"""How long a message that is handed back stays out of sight."""
+
+import pytest
+
+from timpush.visibility import (
+    LACK_OF_TIME,
+    MAX_VISIBILITY_SECONDS,
+    NOBODYS_FAULT,
+    SOON_SECONDS,
+    backoff_seconds,
+)
+
+BASE, CAP = 30, 900
+
+
+def least(low: float, _: float) -> float:
+    return low
+
+
+def most(_: float, high: float) -> float:
+    return high
+
+
+@pytest.mark.parametrize(
+    ("receive_count", "ceiling"),
+    [(1, 30), (2, 60), (3, 120), (4, 240), (5, 480), (6, 900), (7, 900), (100, 900), (10**9, 900)],
+)
+def test_the_ceiling_doubles_up_to_the_cap(receive_count: int, ceiling: int) -> None:
+    assert backoff_seconds("transient", receive_count, BASE, CAP, most) == ceiling
+
+
+def test_the_jitter_is_full() -> None:
+    assert backoff_seconds("down", 6, BASE, CAP, least) == 1
+
+
+@pytest.mark.parametrize("reason", sorted(LACK_OF_TIME))
+def test_what_lacked_time_comes_back_within_seconds(reason: str) -> None:
+    assert backoff_seconds(reason, 50, BASE, CAP, most) == SOON_SECONDS
+
+
+@pytest.mark.parametrize("reason", sorted(NOBODYS_FAULT))
+def test_what_waits_for_a_person_waits_longest_from_the_start(reason: str) -> None:
+    assert backoff_seconds(reason, 1, BASE, CAP, most) == CAP
+    assert backoff_seconds(reason, 1, BASE, CAP, least) == CAP / 2
+
+
+@pytest.mark.parametrize("receive_count", [0, -1])
+def test_an_odd_receive_count_is_taken_for_the_first(receive_count: int) -> None:
+    assert backoff_seconds("transient", receive_count, BASE, CAP, most) == BASE
+
+
+def test_the_longest_wait_is_one_that_sqs_takes() -> None:
+    cap = MAX_VISIBILITY_SECONDS
+    assert backoff_seconds("transient", 100, cap, cap, most) == cap
