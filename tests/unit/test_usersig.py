@@ -7,7 +7,7 @@ import zlib
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from timpush.errors import UserSigError
@@ -184,6 +184,7 @@ class TestGarbage:
         assert read_or_refuse(text)
 
     @given(ANY_JSON | ANY_CLAIMS)
+    @example(document(identifier="\ud800", sig="\udfff"))
     def test_json_that_is_anything_is_read_or_refused(self, value: Any) -> None:
         assert read_or_refuse(usersig_of(value))
 
