@@ -44,7 +44,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
 
-.PHONY: help run local test outage check lint types template-check lock-check build setup lock clean FORCE
+.PHONY: help run local test outage check lint types template-check lock-check usersig build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
 	$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
 	$(EXPORT_UV) | diff .ci/uv-requirements.txt -
+
+usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how)
+	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
 
 build: $(BUILT) ## Build the functions and the layer with sam
 
