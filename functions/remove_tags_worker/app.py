@@ -157,7 +157,7 @@ def settle(batch: Batch, ledger: Ledger) -> None:
 def park(batch: Batch, worker: Worker, deadline: float) -> None:
     """Send what failed to the dead-letter queue; a message that did not get there is handed back.
 
-    `deadline` is in seconds of the monotonic clock.
+    `deadline` is a time of the worker's clock.
     """
     parked = [
         park_malformed(one, *fault, batch.carried[one]) for one, fault in batch.malformed.items()
@@ -166,7 +166,8 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
         parked.extend(park_failed(message_id, failed, batch.carried[message_id]))
     if not parked:
         return
-    unsent = send_parked(worker.sqs, worker.settings.dead_letter_queue_url, parked, deadline)
+    queue_url, clock = worker.settings.dead_letter_queue_url, worker.environment.clock
+    unsent = send_parked(worker.sqs, queue_url, parked, deadline, clock)
     for message_id in sorted(unsent):
         batch.handed_back[message_id] = "parking"
         batch.malformed.pop(message_id, None)
