@@ -24,7 +24,7 @@ STATEFUL = ("AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::Logs::LogGro
 
 def test_no_name_is_fixed_so_two_stacks_fit_into_one_account(translated: Template) -> None:
     for resource in translated["Resources"].values():
-        if resource["Type"] == "AWS::Lambda::EventSourceMapping":
+        if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"):
             continue  # its FunctionName names another resource
         for name in NAME_PROPERTIES & set(resource["Properties"]):
             assert "${AWS::StackName}" in json.dumps(resource["Properties"][name])
