@@ -60,7 +60,7 @@ def parse(body: str | bytes) -> Document:
 
 def _load(body: str | bytes) -> Any:
     try:
-        return json.loads(body, object_pairs_hook=_object, parse_constant=_refuse_constant)
+        return _DECODER.decode(body if isinstance(body, str) else body.decode())
     except RecursionError:
         fault = "is nested too deeply"
     except ValueError as error:
@@ -75,6 +75,9 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no JSON number")
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_object, parse_constant=_refuse_constant)
 
 
 def _check_object(value: Any, place: str, faults: _Faults) -> dict[str, Any]:

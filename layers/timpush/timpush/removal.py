@@ -5,6 +5,7 @@ error leads to stands in `Removal._failed`; what a listed user's error leads to 
 """
 
 import heapq
+import math
 import random
 import time
 from collections import Counter, deque
@@ -111,6 +112,7 @@ class Removal:
         self.counts: Counter[str] = Counter()
         self.faults: Counter[tuple[str, int | str, str]] = Counter()
         self.stopped = ""
+        self._expires = any(min(tags.values()) < math.inf for tags in wanted.values())
         self._env = environment
         self._standing = environment.standing
         self._deadline = deadline
@@ -215,6 +217,8 @@ class Removal:
         }
 
     def _unexpired(self, account: str, tags: list[str]) -> list[str]:
+        if not self._expires:
+            return tags
         until, now = self.ledger.wanted[account], self._env.now()
         expired = [tag for tag in tags if until[tag] < now]
         if not expired:
