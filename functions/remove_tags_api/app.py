@@ -269,6 +269,11 @@ def log_fault(error: TimPushError) -> None:
     log("users were queued: the call failed or was not made", extra=extra)
 
 
+def log_refused(status: HTTPStatus, reason: str) -> None:
+    """A request of which nothing was sent; the reason names places, not what stands there."""
+    logger.info("request refused", extra={"status": int(status), "reason": reason[:500]})
+
+
 # The reply
 
 
@@ -322,12 +327,14 @@ def respond(
 @app.exception_handler(RefusedError)  # type: ignore[untyped-decorator]
 def refuse(error: RefusedError) -> Response[str]:
     """415 and 413."""
+    log_refused(error.status, error.detail)
     return problem(error.status, error.detail)
 
 
 @app.exception_handler(MalformedMessageError)  # type: ignore[untyped-decorator]
 def refuse_malformed(error: MalformedMessageError) -> Response[str]:
     """400, with every fault."""
+    log_refused(HTTPStatus.BAD_REQUEST, error.message)
     errors = [{"pointer": pointer, "detail": rule} for pointer, rule in error.faults]
     return problem(
         HTTPStatus.BAD_REQUEST, "the body breaks the rules; nothing was sent", {"errors": errors}
