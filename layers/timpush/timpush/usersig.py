@@ -15,6 +15,7 @@ from typing import NamedTuple
 from timpush.errors import UserSigError
 
 MAX_DECODED_BYTES = 64 * 1024  # a real one has about 250
+MAX_TIME = 2**53  # seconds; beyond it, floats do not hold each of them
 
 
 class Claims(NamedTuple):
@@ -58,13 +59,16 @@ def decode(usersig: str) -> Claims:
     """
     try:
         document = json.loads(_inflate(usersig))
-        return Claims(
+        claims = Claims(
             str(document["TLS.identifier"]),
             int(document["TLS.sdkappid"]),
             int(document["TLS.time"]),
             int(document["TLS.expire"]),
             str(document["TLS.sig"]),
         )
+        claims.identifier.encode()  # calls spell it in UTF-8
+        if abs(claims.expires_at) <= MAX_TIME:
+            return claims
     except (ValueError, TypeError, LookupError, OverflowError, zlib.error, RecursionError):
         pass  # raised below: the exception above may hold parts of the text
     raise UserSigError("the UserSig cannot be decoded")
