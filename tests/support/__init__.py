@@ -1,0 +1,1 @@
+"""What tests share: virtual time, factories of Lambda events, and AWS on this machine."""
