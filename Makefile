@@ -50,16 +50,16 @@ help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, send messages, show what became of each user
-	$(LOCAL) $(BIN)/python -m local.run
+	@$(LOCAL) $(BIN)/python -m local.run
 
 local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
-	$(LOCAL) $(BIN)/python -m local.run --stay
+	@$(LOCAL) $(BIN)/python -m local.run --stay
 
 test: $(TOOLS) $(BUILT) ## Run all tests
 	$(BIN)/pytest
 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
-	$(LOCAL) $(BIN)/python -m reliability.outage
+	@$(LOCAL) $(BIN)/python -m reliability.outage
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 
