@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.emulator import REGION, emulator
+from local.rotation import rotate, store_key
 from local.stack import client, deploy
 from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
 from timpush_server import TimPushServer
@@ -52,12 +53,17 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
         say(f"stand-in for TIMPush: {timpush.url}")
         with emulator() as (endpoint_url, log):
             say(f"emulator of AWS: {endpoint_url}; deploying with sam")
-            outputs = deploy(endpoint_url, {"EndpointUrl": timpush.url})
-            local = Local(endpoint_url, log, outputs, timpush)
-            secrets = local.client("secretsmanager")
-            secrets.put_secret_value(SecretId=outputs["SecretArn"], SecretString=timpush.secret())
-            say("deployed, UserSig stored")
-            yield local
+            secrets = client("secretsmanager", endpoint_url)
+            parameters = {
+                "EndpointUrl": timpush.url,
+                "SigningKeySecretArn": store_key(secrets, timpush),
+                "RotationSchedule": "",  # the emulator knows none
+            }
+            outputs = deploy(endpoint_url, parameters)
+            functions = client("lambda", endpoint_url)
+            rotate(secrets, functions, outputs["SecretArn"], outputs["RotationFunctionName"])
+            say("deployed; the rotation signed a UserSig, proved it and made it current")
+            yield Local(endpoint_url, log, outputs, timpush)
 
 
 def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:

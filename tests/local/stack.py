@@ -20,7 +20,7 @@ def deploy(endpoint_url: str, parameters: dict[str, str]) -> dict[str, str]:
     Raises:
         RuntimeError: sam failed; the text is what it printed.
     """
-    overrides = [f"{name}={value}" for name, value in parameters.items()]
+    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
     _sam(
         endpoint_url,
         "deploy",
