@@ -19,6 +19,7 @@ from template.translate import ROOT, Template
 BUILD_SECONDS = 180
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 """What the Python runtime of Lambda has beside the standard library."""
+FUNCTIONS = ("RemoveTagsWorker", "RemoveTagsEndpoint", "RotateUserSig")
 COMPILED = {".so", ".pyd", ".dylib", ".pyc"}
 
 # Started without site-packages and without the environment: the arguments are all there is.
@@ -69,6 +70,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_function_and_the_layer_are_built(built: Path, written: Template) -> None:
     functions = of_type(written, "AWS::Serverless::Function")
+    assert set(functions) == set(FUNCTIONS)
     layers = of_type(written, "AWS::Serverless::LayerVersion")
     folders = {path.name for path in built.iterdir() if path.is_dir()}
     assert folders == {*functions, *layers}
@@ -98,12 +100,16 @@ def test_layer_holds_exactly_what_is_pinned(built: Path) -> None:
     assert {(one.name.replace("_", "-").lower(), one.version) for one in found} == set(pinned)
 
 
-def test_function_holds_its_own_code_alone(built: Path) -> None:
-    assert [path.name for path in (built / "RemoveTagsWorker").iterdir()] == ["app.py"]
+def test_functions_hold_their_own_code_alone(built: Path, written: Template) -> None:
+    for name in of_type(written, "AWS::Serverless::Function"):
+        assert [path.name for path in (built / name).iterdir()] == ["app.py"]
 
 
-def test_function_imports_with_its_layer_and_the_runtime_alone(built: Path, runtime: Path) -> None:
-    function, layer = built / "RemoveTagsWorker", built / "TimpushLayer/python"
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_function_imports_with_its_layer_and_the_runtime_alone(
+    built: Path, runtime: Path, name: str
+) -> None:
+    function, layer = built / name, built / "TimpushLayer/python"
     # Lambda's order: the function, the layers, the runtime's own packages.
     done = subprocess.run(
         [sys.executable, "-I", "-S", "-B", "-c", PROBE, function, layer, runtime],
