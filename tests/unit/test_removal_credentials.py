@@ -1,0 +1,233 @@
+"""A UserSig that is refused, new, expired or cannot be read; and configuration errors."""
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+import pytest
+from botocore.exceptions import ConnectTimeoutError
+
+from support.scene import (
+    Reply,
+    Scene,
+    Script,
+    failing,
+    proven,
+    reasons,
+    replies,
+    secret,
+    states,
+    succeed,
+    usersig,
+    want,
+)
+from timpush.errors import TransientError
+from timpush.removal import PROBE_SECONDS, Removal
+
+FIRST, SECOND = usersig("first"), usersig("second")
+REFUSED = 70009
+
+
+def refusing_usersigs(refused: Iterable[str], latency: float = 0.3) -> Script:
+    bad = frozenset(refused)
+    return lambda _, credential: (
+        failing(REFUSED, latency=latency) if credential.usersig in bad else Reply(latency=latency)
+    )
+
+
+def all_removed(removal: Removal) -> bool:
+    return set(map(tuple, states(removal).values())) == {("removed",)}
+
+
+def all_handed_back(removal: Removal) -> bool:
+    return set(map(tuple, states(removal).values())) == {("handed_back",)}
+
+
+def test_a_usersig_that_has_not_succeeded_yet_is_tried_by_one_call_first() -> None:
+    scene = Scene()
+
+    removal = scene.invoke(want(10_000))
+
+    probe, *others = scene.started
+    assert others[0].at >= probe.ended
+    assert others[4].at < others[0].ended, "then calls overlap"
+    assert all_removed(removal)
+    assert len(scene.secrets.read_at) == 1
+
+
+def test_a_replaced_secret_is_read_once_and_every_refused_call_repeated_with_it() -> None:
+    scene = proven(refusing_usersigs([FIRST], latency=1.2))
+    scene.secrets.value = secret(SECOND)
+
+    removal = scene.invoke(want(10_000))
+
+    refused = [call for call in scene.started if call.usersig == FIRST]
+    probe, *others = [call for call in scene.started if call.usersig == SECOND]
+    assert len(refused) == 25, "as many as were in flight"
+    assert len(scene.secrets.read_at) == 2
+    assert probe.at >= max(call.ended for call in refused), "the new one goes first, alone"
+    assert others[0].at >= probe.ended
+    assert all_removed(removal)
+    assert removal.counts["CredentialErrors"] == 25
+
+
+def test_a_refused_usersig_that_is_still_the_secret_stops_all_calls() -> None:
+    scene = proven(refusing_usersigs([FIRST], latency=1.2))
+
+    removal = scene.invoke(want(10_000))
+
+    told = min(call.ended for call in scene.started)
+    assert max(call.at for call in scene.started) <= told
+    assert len(scene.secrets.read_at) == 2
+    assert all_handed_back(removal)
+    assert reasons(removal) == {"credentials"}
+    assert "70009" in removal.stopped
+
+
+def test_a_new_usersig_that_is_refused_too_stops_all_calls() -> None:
+    scene = proven(refusing_usersigs([FIRST, SECOND]))
+    scene.secrets.value = secret(SECOND)
+
+    removal = scene.invoke(want(10_000))
+
+    assert [call.usersig for call in scene.started].count(SECOND) == 1
+    assert len(scene.secrets.read_at) == 2
+    assert reasons(removal) == {"credentials"}
+
+
+@pytest.mark.parametrize(
+    "value", [secret("no UserSig"), "{}", "", ConnectTimeoutError(endpoint_url="https://x")]
+)
+def test_a_secret_that_cannot_be_used_stops_before_any_call(value: str | Exception) -> None:
+    scene = Scene()
+    scene.secrets.value = value
+
+    removal = scene.invoke(want(300))
+
+    assert scene.started == []
+    assert reasons(removal) == {"credentials"}
+    assert removal.counts == {"CredentialErrors": 1}
+
+
+def test_a_secret_that_cannot_be_read_again_stops_all_calls() -> None:
+    scene = proven(refusing_usersigs([FIRST]))
+    scene.secrets.value = "{}"
+
+    removal = scene.invoke(want(300))
+
+    assert reasons(removal) == {"credentials"}
+    scene.secrets.value = secret(SECOND)
+    assert all_removed(scene.invoke(want(300))), "and it recovers"
+
+
+def test_a_refused_usersig_is_probed_at_most_once_a_minute() -> None:
+    scene = Scene(refusing_usersigs([FIRST]))
+
+    for _ in range(300):
+        assert all_handed_back(scene.invoke(want(101)))
+        scene.time.spend(1.9)
+
+    starts = [call.at for call in scene.client.started]
+    gaps = [after - before for before, after in pairwise(starts)]
+    assert min(gaps) >= PROBE_SECONDS
+    assert len(starts) >= 8, "yet it is probed"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [Reply(TransientError("HTTP502", "no")), failing(60007), failing(99999), failing(REFUSED)],
+)
+def test_a_probe_is_one_call_whatever_the_answer(answer: Reply) -> None:
+    scene = Scene(refusing_usersigs([FIRST]))
+    scene.invoke(want(300))
+    scene.client.script = lambda *_: answer
+    scene.time.spend(PROBE_SECONDS)
+
+    for _ in range(5):
+        assert all_handed_back(scene.invoke(want(300)))
+        scene.time.spend(1.0)
+
+    assert len(scene.client.started) == 2
+
+
+def test_a_probe_that_succeeds_ends_the_refusal() -> None:
+    scene = Scene(refusing_usersigs([FIRST]))
+    scene.invoke(want(300))
+    scene.client.script = succeed
+    scene.time.spend(PROBE_SECONDS)
+
+    assert all_removed(scene.invoke(want(300)))
+    assert all_removed(scene.invoke(want(300)))
+
+
+def test_a_replaced_secret_ends_the_refusal_at_once() -> None:
+    scene = Scene(refusing_usersigs([FIRST]))
+    scene.invoke(want(300))
+    scene.secrets.value = secret(SECOND)
+
+    assert all_removed(scene.invoke(want(300)))
+    assert {call.usersig for call in scene.started} == {SECOND}
+
+
+def test_a_usersig_that_expires_between_invocations_is_replaced_before_any_call() -> None:
+    scene = Scene()
+    scene.secrets.value = secret(usersig("first", validity=60))
+    scene.invoke(want(300))
+    scene.secrets.value = secret(SECOND)
+    scene.time.spend(60)
+
+    assert all_removed(scene.invoke(want(300)))
+    assert {call.usersig for call in scene.started} == {SECOND}
+
+
+@pytest.mark.parametrize("renewed", [True, False])
+def test_a_usersig_that_expires_within_an_invocation_is_sent_no_more(renewed: bool) -> None:
+    scene = Scene(share=1)
+    scene.secrets.value = secret(usersig("first", validity=10))
+    scene.time.spend(0.5)
+    soon = scene.time.clock() + 9.5
+
+    def script(*_: object) -> Reply:
+        if renewed:
+            scene.secrets.value = secret(SECOND)
+        return Reply()
+
+    scene.client.script = script
+    removal = scene.invoke(want(2_000))
+
+    late = {call.usersig for call in scene.started if call.at > soon}
+    assert late == ({SECOND} if renewed else set())
+    assert all_removed(removal) == renewed
+    assert reasons(removal) == (set() if renewed else {"credentials"})
+
+
+def test_reading_a_slow_secret_again_does_not_outlast_the_deadline() -> None:
+    scene = proven(refusing_usersigs([FIRST], latency=3.4))
+    scene.secrets.seconds = 7.0
+
+    removal = scene.invoke(want(1), seconds=3.6)
+
+    assert reasons(removal) == {"credentials"}
+
+
+def test_a_configuration_error_stops_all_calls_and_says_what_it_means() -> None:
+    scene = proven(lambda *_: failing(60026))
+
+    removal = scene.invoke(want(10_000))
+
+    assert max(call.at for call in scene.started) <= scene.started[0].ended
+    assert reasons(removal) == {"configuration"}
+    assert "60026" in removal.stopped
+    assert "another site" in removal.stopped
+
+
+def test_after_a_configuration_error_the_next_invocation_starts_with_one_call() -> None:
+    scene = proven(lambda *_: failing(60016))
+    scene.invoke(want(10_000))
+    scene.client.script = replies(failing(60016))
+
+    removal = scene.invoke(want(10_000))
+
+    assert len(scene.started) == 1
+    assert reasons(removal) == {"configuration"}
+    assert all_removed(scene.invoke(want(10_000)))
+    assert scene.started[1].at >= scene.started[0].ended

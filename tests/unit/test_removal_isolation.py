@@ -1,0 +1,201 @@
+"""Calls that fail as a whole for the sake of one user or tag: the guilty are found and parked."""
+
+from collections.abc import Callable
+
+import pytest
+
+from support.scene import (
+    Reply,
+    Scene,
+    ended,
+    failing,
+    listing,
+    outcomes,
+    proven,
+    reasons,
+    refusing,
+    states,
+    want,
+)
+from timpush.messages import UserTags
+from timpush.outcomes import Wanted
+from timpush.removal import ISOLATION_CALLS, Removal
+
+LONG_TAG, UNKNOWN_ACCOUNT, NO_SUCH_CODE = 90034, 70107, 99999
+MOST_EXTRA_CALLS = 14
+
+
+def parked(removal: Removal) -> set[str]:
+    return ended(removal, "parked")
+
+
+def handed_back(removal: Removal) -> set[str]:
+    return ended(removal, "handed_back")
+
+
+@pytest.mark.parametrize("position", range(100))
+def test_one_guilty_user_among_a_hundred_costs_at_most_fourteen_extra_calls(position: int) -> None:
+    scene = proven(refusing([f"user-{position}"], LONG_TAG))
+
+    removal = scene.invoke(want(100))
+
+    assert parked(removal) == {f"user-{position}-tag-0"}
+    assert handed_back(removal) == set()
+    assert len(scene.started) - 1 <= MOST_EXTRA_CALLS
+
+
+@pytest.mark.parametrize("position", range(10))
+def test_one_guilty_tag_among_ten_of_a_user_is_parked_alone(position: int) -> None:
+    guilty = f"user-7-tag-{position}"
+    scene = proven(refusing([guilty], LONG_TAG))
+
+    removal = scene.invoke(want(100, tags=10))
+
+    assert parked(removal) == {guilty}
+    assert len(ended(removal, "removed")) == 999
+
+
+def test_guilty_users_in_several_calls_are_parked_and_everyone_else_is_removed() -> None:
+    guilty = {f"user-{number}" for number in (0, 99, 100, 250, 251, 499, 760, 999)}
+    scene = proven(refusing(guilty, LONG_TAG))
+
+    removal = scene.invoke(want(1_000))
+
+    assert parked(removal) == {f"{account}-tag-0" for account in guilty}
+    assert len(ended(removal, "removed")) == 1_000 - len(guilty)
+
+
+def test_several_guilty_tags_of_several_users_are_parked_and_no_other() -> None:
+    guilty = {"user-3-tag-0", "user-3-tag-9", "user-4-tag-12", "user-50-tag-5", "user-50-tag-24"}
+    scene = proven(refusing(guilty, LONG_TAG))
+
+    removal = scene.invoke(want(60, tags=25))
+
+    assert parked(removal) == guilty
+    assert len(ended(removal, "removed")) == 60 * 25 - len(guilty)
+
+
+def test_a_parked_tag_holds_the_code_and_the_text() -> None:
+    scene = proven(refusing(["user-1"], LONG_TAG))
+
+    removal = scene.invoke(want(3))
+
+    assert [one[1:] for one in outcomes(removal) if one[2].state == "parked"] == [
+        ("user-1-tag-0", ("parked", LONG_TAG, "said TIMPush"))
+    ]
+
+
+def test_a_call_of_one_guilty_tag_costs_no_extra_call() -> None:
+    scene = Scene(refusing(["user-0"], LONG_TAG))
+
+    removal = scene.invoke(want(1))
+
+    assert parked(removal) == {"user-0-tag-0"}
+    assert len(scene.started) == 1
+
+
+FLOODS: dict[str, Callable[[int], bool]] = {
+    "one in ten": lambda number: number % 10 == 0,
+    "one in a hundred": lambda number: number % 100 == 37,
+    "all": lambda _: True,
+}
+
+
+@pytest.mark.parametrize(
+    ("share", "latency"), [(1, 0.3), (10, 1.0), (25, 0.3), (25, 1.0), (50, 3.0)]
+)
+@pytest.mark.parametrize("code", [LONG_TAG, NO_SUCH_CODE])
+@pytest.mark.parametrize("flood", FLOODS)
+def test_a_flood_of_bad_input_keeps_within_its_bound_and_each_invocation_finds_some(
+    flood: str, code: int, share: int, latency: float
+) -> None:
+    everyone = want(10_000)
+    guilty = {f"user-{number}" for number in range(10_000) if FLOODS[flood](number)}
+    scene = proven(refusing(guilty, code, latency), share)
+
+    removal = scene.invoke(everyone)
+
+    assert len(scene.started) <= 100 + ISOLATION_CALLS
+    alone = {one.accounts[0] for one in scene.started if one.reply.error and len(one.users) == 1}
+    assert alone, "a search came to its end"
+    assert parked(removal) == ({f"{one}-tag-0" for one in alone} if code == LONG_TAG else set())
+    assert reasons(removal) <= {"isolation", "deadline", "unknown"}
+
+
+def test_a_flood_is_worked_off_by_one_invocation_after_the_other() -> None:
+    guilty = {f"user-{number}" for number in range(0, 2_000, 10)}
+    scene = proven(refusing(guilty, LONG_TAG))
+    left: Wanted = want(2_000)
+    found: set[str] = set()
+
+    for _ in range(20):
+        removal = scene.invoke(left)
+        found |= parked(removal)
+        left = {one: left[one] for one, ends in states(removal).items() if "handed_back" in ends}
+
+    assert found == {f"{account}-tag-0" for account in guilty}
+    assert left == {}
+
+
+def test_users_that_an_unknown_code_follows_are_handed_back_and_never_parked() -> None:
+    scene = proven(refusing(["user-40", "user-41"], NO_SUCH_CODE))
+
+    removal = scene.invoke(want(100, tags=3))
+
+    assert parked(removal) == set()
+    back = {account for account, ends in states(removal).items() if "handed_back" in ends}
+    assert back == {"user-40", "user-41"}
+    assert reasons(removal) == {"unknown"}
+    assert removal.faults == {("unknown", NO_SUCH_CODE, "said TIMPush"): 2}
+
+
+def test_a_transient_failure_within_a_search_is_retried_within_the_search() -> None:
+    calls = iter(range(1_000))
+    guilty = refusing(["user-13"], LONG_TAG)
+    scene = proven(lambda *call: failing(91000) if next(calls) % 4 == 3 else guilty(*call))
+
+    removal = scene.invoke(want(100))
+
+    assert parked(removal) == {"user-13-tag-0"}
+    assert handed_back(removal) == set()
+
+
+class TestListedUsers:
+    """ErrorCode 0 with an ErrorList: each listed user has its own code."""
+
+    def test_an_account_that_timpush_does_not_know_is_parked_with_all_its_tags(self) -> None:
+        scene = Scene(lambda users, _: listing({"user-5"} & dict(users).keys(), UNKNOWN_ACCOUNT))
+
+        removal = scene.invoke(want(100, tags=10))
+
+        assert parked(removal) == {f"user-5-tag-{number}" for number in range(10)}
+        assert len(ended(removal, "removed")) == 990
+        assert len(scene.started) == 1
+
+    def test_the_tags_of_a_user_listed_for_a_tag_are_tried_apart(self) -> None:
+        def script(users: list[UserTags], _: object) -> Reply:
+            guilty = [a for a, tags in users if f"{a}-tag-6" in tags and a == "user-5"]
+            return listing(guilty, LONG_TAG)
+
+        scene = Scene(script)
+
+        removal = scene.invoke(want(100, tags=10))
+
+        assert parked(removal) == {"user-5-tag-6"}
+        assert len(ended(removal, "removed")) == 999
+
+    @pytest.mark.parametrize(
+        ("code", "reason"),
+        [(70009, "credentials"), (60020, "configuration"), (NO_SUCH_CODE, "unknown")],
+    )
+    def test_a_user_listed_with_a_code_that_is_not_hopeless_is_handed_back_alone(
+        self, code: int, reason: str
+    ) -> None:
+        scene = Scene(lambda *_: listing(["user-5"], code))
+
+        removal = scene.invoke(want(300))
+
+        assert handed_back(removal) == {"user-5-tag-0"}
+        assert parked(removal) == set()
+        assert reasons(removal) == {reason}
+        assert len(scene.started) == 3
