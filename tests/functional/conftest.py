@@ -1,0 +1,20 @@
+"""What functional tests share: AWS emulated in this process, and the worker around it."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from support.rotation import moto_server
+from support.worker import Worker, working
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def worker(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    with working(aws_url, monkeypatch) as made:
+        yield made

@@ -1,0 +1,115 @@
+"""The UserSig is in nothing that is printed, logged, raised, parked or shown, at any level."""
+
+import json
+import logging
+import os
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import quote_plus
+
+import pytest
+
+from remove_tags_worker import app
+from support.printed import printed
+from support.worker import Worker, body
+from timpush.settings import read_settings
+from timpush_server import Fault
+
+FAULTS = [
+    Fault("drop"),
+    Fault("garbage"),
+    Fault("status", status=502),
+    Fault("status", status=302),
+    Fault("lost_reply"),
+    Fault("code", code=91000),
+    Fault("code", code=60007),
+    Fault("code", code=70001),
+    Fault("code", code=60026),
+    Fault("code", code=61234),
+    Fault("code", code=90034),
+]
+
+
+@contextmanager
+def everything_at_debug() -> Iterator[None]:
+    """Levels as somebody who looks for a fault might set them, after the guard is in place."""
+    names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
+    loggers = [logging.getLogger(name) for name in names]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.DEBUG)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def holds(text: str, usersig: str) -> bool:
+    return any(one in text for one in (usersig, quote_plus(usersig), usersig[10:60]))
+
+
+def said(worker: Worker) -> str:
+    """Everything an invocation says, and what it parks."""
+    with everything_at_debug(), printed(app.logger) as written:
+        try:
+            worker.remove(body({"known": ["gold"], "unknown": ["gold"]}), "{", seconds=30)
+        except Exception:
+            written.write(traceback.format_exc())
+        environment = app.make_worker(read_settings(os.environ)).environment
+        written.write(f"{environment!r} {environment.standing!r} {vars(environment.client)!r}")
+        written.write(f"{vars(environment.credentials)!r}")
+    return written.getvalue() + json.dumps(worker.parked())
+
+
+def test_the_search_would_find_it(worker: Worker) -> None:
+    # Given the very loggers, without the filters
+    usersig = worker.timpush.usersig()
+    noisy = logging.getLogger("urllib3.connectionpool")
+    filters, noisy.filters = noisy.filters, []
+    # When a call is logged at debug level, then the search finds the UserSig
+    try:
+        worker.store_secret(worker.timpush.secret())
+        app.make_worker(read_settings(os.environ))
+        noisy.filters = []
+        with everything_at_debug(), printed(app.logger) as written:
+            worker.remove(body({"known": ["gold"]}))
+    finally:
+        noisy.filters = filters
+    used = worker.timpush.received[-1].query["usersig"]
+    assert holds(written.getvalue(), used) or holds(written.getvalue(), usersig)
+
+
+@pytest.mark.parametrize("fault", [None, *FAULTS], ids=str)
+def test_the_usersig_is_nowhere(worker: Worker, fault: Fault | None) -> None:
+    # Given a UserSig that is used, and a fault
+    secret = worker.timpush.secret()
+    usersig = json.loads(secret)["usersig"]
+    worker.store_secret(secret)
+    worker.know({"known": ["gold"]})
+    if fault:
+        worker.timpush.inject(fault)
+    # When the batch is done with every logger at debug level
+    text = said(worker)
+    # Then the UserSig was sent, and is nowhere else
+    assert worker.timpush.received[0].query["usersig"] == usersig
+    assert "urllib3" in text or "batch settled" in text
+    assert not holds(text, usersig)
+
+
+def test_an_error_info_that_repeats_the_usersig_is_redacted(worker: Worker) -> None:
+    secret = worker.timpush.secret()
+    usersig = json.loads(secret)["usersig"]
+    worker.store_secret(secret)
+    info = f"usersig {usersig} or {quote_plus(usersig)} is bad"
+    worker.timpush.set_fault(Fault("code", code=90034, info=info))
+    text = said(worker)
+    assert not holds(text, usersig)
+    assert "usersig *** or *** is bad" in text
+
+
+def test_a_secret_that_is_no_json_is_not_repeated(worker: Worker) -> None:
+    usersig = worker.timpush.usersig()
+    worker.store_secret(usersig)
+    assert not holds(said(worker), usersig)
