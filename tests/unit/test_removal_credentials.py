@@ -54,6 +54,14 @@ def test_a_usersig_that_has_not_succeeded_yet_is_tried_by_one_call_first() -> No
     assert len(scene.secrets.read_at) == 1
 
 
+def test_a_call_refused_for_its_input_proves_the_usersig_too() -> None:
+    scene = Scene(replies(failing(90034)))
+
+    scene.invoke(want(10_000))
+
+    assert scene.started[5].at < scene.started[1].ended, "then calls overlap"
+
+
 def test_a_replaced_secret_is_read_once_and_every_refused_call_repeated_with_it() -> None:
     scene = proven(refusing_usersigs([FIRST], latency=1.2))
     scene.secrets.value = secret(SECOND)
@@ -70,10 +78,11 @@ def test_a_replaced_secret_is_read_once_and_every_refused_call_repeated_with_it(
     assert removal.counts["CredentialErrors"] == 25
 
 
-def test_a_refused_usersig_that_is_still_the_secret_stops_all_calls() -> None:
+@pytest.mark.parametrize("users", [1, 10_000])
+def test_a_refused_usersig_that_is_still_the_secret_stops_all_calls(users: int) -> None:
     scene = proven(refusing_usersigs([FIRST], latency=1.2))
 
-    removal = scene.invoke(want(10_000))
+    removal = scene.invoke(want(users))
 
     told = min(call.ended for call in scene.started)
     assert max(call.at for call in scene.started) <= told
@@ -150,7 +159,7 @@ def test_a_probe_is_one_call_whatever_the_answer(answer: Reply) -> None:
 
 
 def test_a_probe_that_succeeds_ends_the_refusal() -> None:
-    scene = Scene(refusing_usersigs([FIRST]))
+    scene = proven(refusing_usersigs([FIRST]))
     scene.invoke(want(300))
     scene.client.script = succeed
     scene.time.spend(PROBE_SECONDS)

@@ -18,8 +18,9 @@ from support.scene import (
     want,
 )
 from timpush.errors import ConnectionReuseError, TransientError
-from timpush.removal import DOWN_AFTER, MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
+from timpush.removal import MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
 
+DOWN_AFTER = 5
 RATE_LIMITS = [60007, 60011, 60018, 60019]
 HTTP_502 = Reply(TransientError("HTTP502", "the status is not 200"))
 REMOVED, HANDED_BACK = {"removed"}, {"handed_back"}
@@ -98,6 +99,16 @@ def test_a_rate_limit_pauses_every_call_of_the_environment(code: int, listed: bo
     assert removal.counts["RateLimited"] == 1
 
 
+def test_one_listed_user_over_the_rate_is_enough_to_pause() -> None:
+    mixed = listing(["user-0"], 91000).failures | listing(["user-1"], 60007).failures
+    scene = proven(replies(Reply(failures=mixed)))
+
+    removal = scene.invoke(want(2))
+
+    assert removal.counts["RateLimited"] == 1
+    assert waits(scene.started)[0] >= RATE_LIMIT_PAUSE_SECONDS
+
+
 def test_a_rate_limit_that_lasts_is_handed_back_and_does_not_count_as_down() -> None:
     scene = Scene(lambda *_: failing(60007))
 
@@ -149,15 +160,15 @@ def test_retries_count_towards_down() -> None:
     assert len(scene.started) == DOWN_AFTER
 
 
-def test_a_success_between_means_that_timpush_is_not_down() -> None:
+@pytest.mark.parametrize("between", [Reply(), failing(90034), failing(99999)])
+def test_a_reply_between_means_that_timpush_is_not_down(between: Reply) -> None:
     calls = iter(range(1_000_000))
-    scene = Scene(lambda *_: Reply() if next(calls) % 5 == 4 else HTTP_502, share=1)
+    scene = Scene(lambda *_: between if next(calls) % 5 == 4 else HTTP_502, share=1)
 
     removal = scene.invoke(want(900))
 
-    assert removal.stopped == ""
-    assert len(scene.started) > DOWN_AFTER
-    assert REMOVED in states(removal).values()
+    assert not removal.stopped.startswith("down")
+    assert len(scene.started) > 2 * DOWN_AFTER
 
 
 def test_after_down_the_next_invocation_starts_with_one_call() -> None:
@@ -171,6 +182,16 @@ def test_after_down_the_next_invocation_starts_with_one_call() -> None:
     assert others[0].at >= probe.ended
     assert others[4].at < others[0].ended, "then calls overlap again"
     assert all(ends == REMOVED for ends in states(removal).values())
+
+
+def test_a_late_success_does_not_mean_that_timpush_is_up_again() -> None:
+    answers = [Reply(latency=2.0)] + [HTTP_502] * DOWN_AFTER
+    scene = proven(replies(*answers))
+    assert len(reasons(scene.invoke(want(10_000)))) == 1
+
+    scene.invoke(want(10_000))
+
+    assert scene.started[1].at >= scene.started[0].ended
 
 
 def test_while_down_each_invocation_sends_one_call_at_a_time() -> None:
