@@ -3,6 +3,7 @@
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -25,6 +26,7 @@ def sqs_client(url: str) -> "SQSClient":
     return _session().client("sqs", endpoint_url=url, config=CONFIG)
 
 
+@cache  # a new session reads the descriptions of the services anew
 def _session() -> boto3.Session:
     keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.Session(region_name="us-east-1", **keys)
