@@ -93,10 +93,11 @@ def park_failed(
 
 def _parts(failed: list[Failed]) -> Iterator[tuple[str, list[str]]]:
     """Each user (at most 1,000 of its tags at a time) and its errors, as JSON in ASCII."""
-    accounts: dict[str, list[tuple[str, Outcome]]] = {}
+    accounts: dict[str, dict[str, Outcome]] = {}  # a message may hold a tag twice
     for account, tag, outcome in failed:
-        accounts.setdefault(account, []).append((tag, outcome))
-    for account, rows in accounts.items():
+        accounts.setdefault(account, {})[tag] = outcome
+    for account, tags in accounts.items():
+        rows = list(tags.items())
         for start in range(0, len(rows), MAX_TAGS):
             part = rows[start : start + MAX_TAGS]
             user = {"To_Account": account, "Tags": [tag for tag, _ in part]}
