@@ -44,7 +44,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
 
-.PHONY: help run local test outage check lint types template-check lock-check usersig build setup lock clean FORCE
+.PHONY: help run local test outage check lint types template-check lock-check usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how)
 	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
 
+ops: .venv/.stamp ## The operator's commands (ARGS="doctor --stack-name NAME"; without: how)
+	@PYTHONPATH=layers/timpush:tools $(BIN)/python -B -m timpush_ops $(or $(ARGS),--help)
+
 build: $(BUILT) ## Build the functions and the layer with sam
 
 setup: $(TOOLS) ## Only set up what the other targets need
@@ -93,7 +96,7 @@ lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (LOCK_FLAGS
 
 clean: ## Remove everything that make set up or built
 	rm -rf .venv .tools .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find functions layers tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find functions layers tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 EXPORT = $(UV_FLAGS) $(UV) export --quiet --frozen --no-header --no-annotate --python "$$(cat .tools/python)"
 EXPORT_LAYER = $(EXPORT) --no-default-groups
