@@ -13,6 +13,7 @@ import pytest
 from remove_tags_worker import app
 from support.printed import printed
 from support.worker import Worker, body
+from timpush.errors import SettingsError
 from timpush.settings import read_settings
 from timpush_server import Fault
 
@@ -113,3 +114,29 @@ def test_a_secret_that_is_no_json_is_not_repeated(worker: Worker) -> None:
     usersig = worker.timpush.usersig()
     worker.store_secret(usersig)
     assert not holds(said(worker), usersig)
+
+
+def test_a_call_that_hangs_until_the_deadline_does_not_show_it(worker: Worker) -> None:
+    worker.timpush.set_fault(Fault("hang", seconds=30))
+    with everything_at_debug(), printed(app.logger) as written:
+        assert worker.remove(body({"known": ["gold"]}), seconds=7.6) == ["m0"]
+    assert worker.timpush.received
+    assert not holds(written.getvalue(), worker.timpush.received[0].query["usersig"])
+
+
+@pytest.mark.parametrize(
+    "variable", ["TIMPUSH_ENDPOINT_URL", "TIMPUSH_REGION", "WORKER_CONCURRENCY", "QUEUE_URL"]
+)
+def test_a_setting_that_holds_the_usersig_by_mistake_is_not_repeated(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    usersig = worker.timpush.usersig()
+    monkeypatch.setenv(variable, f"ftp://admin@127.0.0.1?usersig={usersig}")
+    with everything_at_debug(), printed(app.logger) as written:
+        try:
+            worker.remove(body({"known": ["gold"]}))
+        except SettingsError:
+            written.write(traceback.format_exc())
+    assert "SettingsError" in written.getvalue()
+    assert variable in written.getvalue()
+    assert not holds(written.getvalue(), usersig)

@@ -1,0 +1,77 @@
+"""What the worker parks when messages are as large as SQS takes them, and what it cannot park."""
+
+import json
+
+from support.worker import Worker, body
+from timpush_server import Fault
+
+MAX_BYTES = 1024 * 1024
+
+
+def size(text: str, attributes: dict[str, str]) -> int:
+    """Bytes as SQS counts them."""
+    return len(text.encode()) + sum(
+        len(f"{name}String{value}".encode()) for name, value in attributes.items()
+    )
+
+
+def test_a_document_that_outgrows_a_message_is_parked_as_several_complete_ones(
+    worker: Worker,
+) -> None:
+    # Given a message of almost 1 MiB, of users that all fail with a long text
+    tags = {f"unknown-{number}": ["t" * 50] for number in range(9_000)}
+    text = body(tags)
+    assert MAX_BYTES * 0.7 < len(text) <= MAX_BYTES
+    # When it comes
+    assert worker.remove(text, seconds=100) == []
+    # Then each part fits, names its source, and explains each of its users, once in all
+    parked = worker.parked()
+    assert len(parked) > 1
+    found: list[str] = []
+    for document, attributes in parked:
+        assert size(document, attributes) <= MAX_BYTES
+        assert attributes["SourceMessageId"] == json.loads(document)["SourceMessageId"] == "m0"
+        users = [row["To_Account"] for row in json.loads(document)["UserTags"]]
+        assert users == [row["To_Account"] for row in json.loads(document)["Errors"]]
+        found.extend(users)
+    assert sorted(found) == sorted(tags)
+
+
+def test_a_malformed_body_without_room_for_its_attributes_is_handed_back(worker: Worker) -> None:
+    worker.know({"user": ["gold"]})
+    bad = "x" * MAX_BYTES
+    assert worker.remove(bad, body({"user": ["gold"]}), "x" * 900_000) == ["m0"]
+    assert [len(text) for text, _ in worker.parked()] == [900_000]
+
+
+def test_bodies_that_are_no_text_of_ours_are_parked_as_they_are(worker: Worker) -> None:
+    bodies = ["", " ", "null", "[]", '{"UserTags": []}', "plain text", '{"UserTags"', "ä€😀"]
+    assert worker.remove(*bodies[1:]) == []
+    parked = {attributes["SourceMessageId"]: text for text, attributes in worker.parked()}
+    assert parked == {f"m{index}": text for index, text in enumerate(bodies[1:])}
+
+
+def test_many_parked_messages_are_all_there(worker: Worker) -> None:
+    accounts = [f"unknown-{number}" for number in range(250)]
+    assert worker.remove(*(body({account: ["gold"]}) for account in accounts)) == []
+    parked = [json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.parked()]
+    assert sorted(parked) == sorted(accounts)
+
+
+def test_an_error_text_of_any_form_is_parked(worker: Worker) -> None:
+    # Given an ErrorInfo with characters that SQS takes in no message
+    worker.timpush.set_fault(Fault("code", code=90034, info="bad \x00 \x1b[31m \ud800 \uffff text"))
+    # When a call fails with it, then the message is parked all the same
+    assert worker.remove(body({"user": ["gold"]})) == []
+    [(text, attributes)] = worker.parked()
+    assert json.loads(text)["UserTags"] == [{"To_Account": "user", "Tags": ["gold"]}]
+    assert attributes["Reason"].startswith("90034: tag over 50 bytes: bad ")
+    assert attributes["Reason"].isprintable()
+
+
+def test_a_document_is_parked_again_when_it_fails_again(worker: Worker) -> None:
+    worker.remove(body({"unknown": ["gold"]}))
+    [(first, _)] = worker.parked()
+    assert worker.remove(first) == []
+    [(second, _)] = worker.parked()
+    assert second == first
