@@ -48,17 +48,6 @@ def test_messages_that_crash_the_worker_are_given_up(translated: Template) -> No
     assert parameter["MinValue"] >= 5
 
 
-def test_only_this_queue_may_give_up_messages_to_the_dead_letter_queue(
-    translated: Template,
-) -> None:
-    name = properties(translated, "RemoveTagsQueue")["QueueName"]["Fn::Sub"]
-    arn = "arn:${AWS::Partition}:sqs:${AWS::Region}:${AWS::AccountId}:" + name
-    assert properties(translated, "RemoveTagsDeadLetterQueue")["RedriveAllowPolicy"] == {
-        "redrivePermission": "byQueue",
-        "sourceQueueArns": [{"Fn::Sub": arn}],
-    }
-
-
 @pytest.mark.parametrize("name", QUEUES)
 def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, name: str) -> None:
     queue = properties(translated, name)
