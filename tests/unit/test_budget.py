@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.environment import worker_environment
-from timpush.budget import Budget
+from timpush.budget import CATCH_UP_SECONDS, Budget
 from timpush.settings import read_settings
 
 BUDGETS = [100, 96, 90, 80, 60]
@@ -79,7 +79,29 @@ class TestOneEnvironment:
         budget = Budget(10, clock)
         clock.time += 7.77
         budget.start()
-        assert budget.earliest() > clock() + 1 / 10
+        assert budget.earliest() > clock() + 1 / 10 - CATCH_UP_SECONDS
+
+    def test_starts_that_are_a_little_late_each_keep_the_pace(self) -> None:
+        clock, starts = Clock(), []
+        budget = Budget(25, clock)
+        for _ in range(250):
+            clock.time = budget.earliest() + CATCH_UP_SECONDS / 2
+            budget.start()
+            starts.append(clock.time)
+        assert starts[-1] - starts[0] < 249 * 1.011 / 25
+        assert most_in_a_second(starts) == 25
+
+    @given(st.lists(st.floats(0, 0.1), min_size=60, max_size=120), st.sampled_from([1, 6, 25, 50]))
+    def test_starts_that_are_late_at_random_keep_the_budget(
+        self, delays: list[float], share: int
+    ) -> None:
+        clock, starts = Clock(), []
+        budget = Budget(share, clock)
+        for delay in delays:
+            clock.time = budget.earliest() + delay
+            budget.start()
+            starts.append(clock.time)
+        assert most_in_a_second(starts) <= share
 
     def test_a_pause_holds_calls_off_for_that_long(self) -> None:
         clock = Clock()

@@ -59,6 +59,7 @@ class Ledger:
     def removed(self) -> int:
         """How many accounts lost every tag that was wanted off them."""
         return sum(
-            all(self.outcome(account, tag) is REMOVED for tag in tags)
+            self._accounts.get(account) is REMOVED
+            or all(self.outcome(account, tag) is REMOVED for tag in tags)
             for account, tags in self.wanted.items()
         )

@@ -1,7 +1,7 @@
 """Many messages -> few calls: users merged by account, cut into calls of at most 100."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from heapq import heapify, heappop, heappush
 
 from timpush.messages import Document, UserTags
@@ -37,22 +37,27 @@ def merge(documents: Iterable[Document]) -> Wanted:
     return wanted
 
 
-def cut(wanted: Mapping[str, Iterable[str]]) -> Iterator[list[UserTags]]:
+def cut(wanted: Mapping[str, Collection[str]]) -> Iterator[list[UserTags]]:
     """Cut into calls: at most 100 users, each account once, at most 10 tags a user.
 
     Whoever has the most tags left comes first, so the number of calls is the least there can be;
     among equals the order is kept, so users of one message stay together.
     """
+    if all(len(tags) <= MAX_TAGS for tags in wanted.values()):
+        users = [(account, list(tags)) for account, tags in wanted.items()]
+        for start in range(0, len(users), MAX_USERS):
+            yield from _long_accounts_apart(users[start : start + MAX_USERS])
+        return
     queue = []  # (minus the chunks left, order, account, chunks)
     for order, (account, tags) in enumerate(wanted.items()):
         chunks = _chunks(tags)
         queue.append((-len(chunks), order, account, chunks))
     heapify(queue)
     while queue:
-        users = [heappop(queue) for _ in range(min(MAX_USERS, len(queue)))]
-        call = [(account, chunks[left]) for left, _, account, chunks in users]
+        taken = [heappop(queue) for _ in range(min(MAX_USERS, len(queue)))]
+        call = [(account, chunks[left]) for left, _, account, chunks in taken]
         yield from _long_accounts_apart(call)
-        for left, order, account, chunks in users:
+        for left, order, account, chunks in taken:
             if left < -1:
                 heappush(queue, (left + 1, order, account, chunks))
 
