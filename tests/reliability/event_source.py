@@ -3,7 +3,6 @@
 https://docs.aws.amazon.com/lambda/latest/dg/services-sqs-errorhandling.html (2026-11)
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +38,7 @@ def record(message: Any) -> dict[str, Any]:
     }
 
 
-def kept(reply: Any, ids: Collection[str]) -> set[str]:
+def kept(reply: Any, ids: set[str]) -> set[str]:
     """The ids of a batch that stay on the queue after this reply of the function.
 
     The whole batch stays when the reply breaks the contract in any way.
@@ -51,5 +50,4 @@ def kept(reply: Any, ids: Collection[str]) -> set[str]:
     if not isinstance(rows, list):  # an error of the function has no batchItemFailures
         return set(ids)
     named = [row.get("itemIdentifier") if isinstance(row, dict) else None for row in rows]
-    good = all(isinstance(one, str) and one in ids for one in named)
-    return set(named) if good else set(ids)
+    return {one for one in named if one in ids} if all(one in ids for one in named) else set(ids)

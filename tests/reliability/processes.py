@@ -73,7 +73,7 @@ def read_line(process: "subprocess.Popen[str]", seconds: float = START_SECONDS) 
         selector.register(process.stdout, selectors.EVENT_READ)
         line = process.stdout.readline() if selector.select(seconds) else ""
     if not line:
-        raise RuntimeError(f"no word from {process.args} within {seconds:.0f} s")
+        raise RuntimeError(f"no word from process {process.pid} within {seconds:.0f} s")
     return line.strip()
 
 
