@@ -1,5 +1,10 @@
 """The connections of the worker: kept, shared, and closed by the other side."""
 
+import json
+from typing import Literal
+
+import pytest
+
 from support.worker import Worker, body
 from timpush_server import Fault, TimPushServer
 
@@ -8,6 +13,13 @@ ONE = body({"user": ["gold"]})
 
 def tags(users: int) -> dict[str, list[str]]:
     return {f"user-{number}": ["gold"] for number in range(users)}
+
+
+def calls_failed(capfd: pytest.CaptureFixture[str]) -> float:
+    """Calls that failed in the latest invocation, by its metrics."""
+    printed = [line for line in capfd.readouterr().out.splitlines() if '"_aws"' in line]
+    counted: float = json.loads(printed[-1])["CallsFailed"][0]
+    return counted
 
 
 def test_connections_are_kept_within_and_between_invocations(worker: Worker) -> None:
@@ -22,11 +34,17 @@ def test_connections_are_kept_within_and_between_invocations(worker: Worker) -> 
 def test_a_slow_timpush_gets_more_calls_at_a_time(worker: Worker) -> None:
     # Given replies that take much longer than the gap between two calls
     worker.know(tags(2_000))
-    worker.timpush.latency = 0.3
+    worker.timpush.latency = 0.6
     # When there are many calls, then several wait for their replies at the same time
     assert worker.remove(body(tags(2_000))) == []
     assert not any(worker.timpush.tags.values())
-    assert len({call.connection for call in worker.timpush.received}) >= 5
+    used = {call.connection for call in worker.timpush.received}
+    assert len(used) >= 5
+    # And all of them are kept for the next invocation, which needs fewer
+    before = len(worker.timpush.received)
+    worker.timpush.latency = 0.2
+    assert worker.remove(body(tags(2_000))) == []
+    assert len({call.connection for call in worker.timpush.received[before:]} - used) <= 2
 
 
 def test_kept_connections_that_timpush_closed_between_invocations_cost_nothing(
@@ -51,9 +69,31 @@ def test_a_timpush_that_takes_no_connection_hands_everything_back(worker: Worker
     assert worker.remove(ONE) == ["m0"]
 
 
-def test_a_lost_reply_on_a_kept_connection_is_repeated(worker: Worker) -> None:
+@pytest.mark.parametrize("kind", ["drop", "lost_reply"])
+def test_a_kept_connection_that_dies_unanswered_is_no_failure(
+    worker: Worker, kind: Literal["drop", "lost_reply"], capfd: pytest.CaptureFixture[str]
+) -> None:
     worker.know(tags(1) | {"user": ["gold"]})
     assert worker.remove(body(tags(1))) == []
-    worker.timpush.inject(Fault("lost_reply"))
+    worker.timpush.inject(Fault(kind))
     assert worker.remove(ONE) == []
-    assert [call.fault for call in worker.timpush.received] == ["", "lost_reply", ""]
+    assert [call.fault for call in worker.timpush.received] == ["", kind, ""]
+    assert calls_failed(capfd) == 0
+
+
+def test_a_new_connection_that_dies_unanswered_is_a_failure(
+    worker: Worker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worker.know({"user": ["gold"]})
+    worker.timpush.inject(Fault("drop"))
+    assert worker.remove(ONE) == []
+    assert calls_failed(capfd) == 1
+
+
+def test_a_body_that_speaks_of_success_is_not_believed_with_another_status(
+    worker: Worker,
+) -> None:
+    worker.timpush.set_fault(
+        Fault("status", status=502, body=b'{"ActionStatus": "OK", "ErrorCode": 0}')
+    )
+    assert worker.remove(ONE) == ["m0"]
