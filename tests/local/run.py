@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from local.emulator import REGION, emulator
+from local.endpoint import STAGE
+from local.request_cases import LATER, send_requests
 from local.rotation import rotate, store_key
 from local.stack import client, deploy
 from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
@@ -79,8 +81,19 @@ def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
     faults = check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"]))
     if not drained:
         faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
+    faults.extend(request(local, say))
     report(local, work, faults, seconds)
     return not faults
+
+
+def request(local: Local, say: Callable[[str], None]) -> list[str]:
+    """Send requests to the endpoint; what is not as it must be."""
+    api_id, sqs = local.outputs["ApiId"], local.client("sqs")
+    faults = list(send_requests(local.endpoint_url, api_id, local.timpush, say))
+    later = Workload(removed={LATER["To_Account"]: set(LATER["Tags"])})
+    if not drain(sqs, local, later, say) or local.timpush.tags[LATER["To_Account"]] != {"kept"}:
+        faults.append("the queued request left the tag")
+    return faults
 
 
 def send(sqs: "SQSClient", queue_url: str, bodies: list[str]) -> None:
@@ -198,6 +211,8 @@ def stay(local: Local) -> None:
     """Print how to use the application, and wait for the end of the process."""
     local.timpush.tags.update({f"user-{number}": {"gold", "week-pass"} for number in range(1, 101)})
     outputs = local.outputs
+    api = f"{local.endpoint_url}/restapis/{outputs['ApiId']}/{STAGE}"
+    request_url = f"{api}/_user_request_/v1/remove-tags"
     message = '{"UserTags": [{"To_Account": "user-1", "Tags": ["gold"]}]}'
     print(
         f"""
@@ -205,6 +220,7 @@ TIMPush stand-in   {local.timpush.url}   (knows user-1 to user-100, tags gold an
 AWS emulator       {local.endpoint_url}
 queue              {outputs["QueueUrl"]}
 dead-letter queue  {outputs["DeadLetterQueueUrl"]}
+endpoint           {request_url}
 
 Set the way to the emulator, send a message, look at the tags, look at what was parked:
 
@@ -212,6 +228,8 @@ Set the way to the emulator, send a message, look at the tags, look at what was 
   export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
   aws sqs send-message --queue-url {outputs["QueueUrl"]} --message-body '{message}'
   curl -s {local.timpush.url}/_control/tags
+  curl -s --aws-sigv4 aws:amz:{REGION}:execute-api --user test:test {request_url} \\
+    -H 'Content-Type: application/json' -d '{message}'
   aws sqs receive-message --queue-url {outputs["DeadLetterQueueUrl"]} --message-attribute-names All
 
 Ctrl-C ends it.""",
