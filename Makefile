@@ -23,7 +23,7 @@ FITS := import ensurepip, ssl, sys, venv; \
 	assert sys.version_info >= (3, 11); print(sys.executable)
 
 UV := .tools/uv/bin/uv
-UV_FLAGS := UV_PYTHON_DOWNLOADS=never UV_NO_PROGRESS=1 VIRTUAL_ENV=
+UV_FLAGS := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 UV_NO_PROGRESS=1 VIRTUAL_ENV=
 SYNC = $(UV_FLAGS) UV_PROJECT_ENVIRONMENT=$(@D) $(UV) sync --quiet --frozen --python "$$(cat .tools/python)"
 BIN := .venv/bin
 
