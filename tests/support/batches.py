@@ -68,10 +68,11 @@ MANY_TAGS = st.tuples(ACCOUNTS, st.integers(11, 35)).map(
     lambda one: [(one[0], [f"tag-{number}" for number in range(one[1])])]
 )
 TIMES = st.none() | st.sampled_from([UNIX_START - 1, UNIX_START + 1, UNIX_START + 30, 0])
+MALFORMED = st.integers(0, len(JUNK) - 1).map(lambda number: Message(JUNK[number], None))
 MESSAGES = st.one_of(
     st.builds(message, ROWS, TIMES),
     st.builds(message, ROWS | MANY_TAGS),
-    st.sampled_from(JUNK).map(lambda text: Message(text, None)),
+    MALFORMED,
     st.builds(crowd, st.sampled_from([99, 101, 250]), st.sampled_from([1, 2, 11])),
 )
 
