@@ -151,3 +151,17 @@ def test_whatever_arrives_whenever_the_budget_is_kept(
         since = 5_000 + data.draw(seconds)
         starts += starts_of(data.draw(invocations), share, since)
     assert most_in_a_second(starts) <= calls_per_second
+
+
+@pytest.mark.parametrize("share", [6, 15, 20, 25, 50])
+def test_late_starts_in_short_invocations_stay_within_the_share(share: int) -> None:
+    # Given invocations of two calls, one right after the other, each first call late
+    clock, starts = Clock(), []
+    for _ in range(3 * share):
+        budget = Budget(share, clock)
+        for late in (CATCH_UP_SECONDS, 0.0):
+            clock.reach(budget.earliest() + late)
+            budget.start()
+            starts.append(clock.time)
+    # Then no second holds more than the share
+    assert most_in_a_second(starts) <= share
