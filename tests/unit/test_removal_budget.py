@@ -31,7 +31,7 @@ def test_a_fresh_environment_waits_one_gap_before_its_first_call() -> None:
 
     scene.invoke(want(1))
 
-    assert began + 1.01 / 4 <= scene.started[0].at < began + 1.03 / 4
+    assert scene.started[0].at == pytest.approx(began + 1.01 / 4)
 
 
 def test_time_without_calls_earns_no_credit() -> None:
