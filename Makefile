@@ -6,6 +6,7 @@
 #   .venv             tests and checks
 #   .tools/sam        the AWS SAM CLI
 #   .tools/ministack  the AWS emulator; it runs the functions, so it must see none of .venv
+#   .tools/runtime    what the Python runtime of Lambda brings
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
@@ -42,7 +43,7 @@ LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
 SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
 BUILT := .aws-sam/build/template.yaml
-TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp
+TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 
 .PHONY: help run local test outage check lint types template-check lock-check usersig ops build setup lock clean FORCE
 
@@ -126,6 +127,6 @@ $(BUILT): $(SOURCES) .tools/sam/.stamp
 	$(SYNC) --group dev
 	@touch $@
 
-.tools/sam/.stamp .tools/ministack/.stamp: .tools/uv/.stamp uv.lock
+.tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp: .tools/uv/.stamp uv.lock
 	$(SYNC) --only-group $(notdir $(@D))
 	@touch $@
