@@ -23,7 +23,7 @@ from timpush.packing import merge
 from timpush.parking import Failed, park_failed, park_malformed, send_parked
 from timpush.redaction import guard_logs
 from timpush.removal import Environment, Removal, calls_in_flight
-from timpush.sending import CARRIED, MAX_CARRIED
+from timpush.sending import CARRIED, JOB_ID, JOB_USERS, MAX_CARRIED
 from timpush.settings import Settings, read_settings
 from timpush.visibility import backoff_seconds, set_delays
 
@@ -37,6 +37,7 @@ DELAY_SECONDS = 2.0
 """The most spent on visibility timeouts: without them, the queue's own holds."""
 MAX_LINES = 20
 MAX_IDS = 1_000
+MAX_JOBS = 20
 USERSIG_LOW_SECONDS = 72_000
 """Below it the log warns; the template's alarm has the same number."""
 MEND = {
@@ -217,6 +218,7 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
             "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
             **carried_in_log(batch),
+            **jobs_in_log(batch),
         },
     )
     counts = Counter(removal.counts)
@@ -287,6 +289,43 @@ def carried_in_log(batch: Batch) -> dict[str, list[str]]:
         for name, key in CARRIED.items()
     }
     return {key: found[:MAX_IDS] for key, found in values.items() if found}
+
+
+def jobs_in_log(batch: Batch) -> dict[str, Any]:
+    """What became of the users of each job: of the 20 with the most users, and how many more.
+
+    The users of a message count as removed or parked once, when it is acknowledged; as handed
+    back each time it comes back.
+    """
+    jobs: dict[str, Counter[str]] = {}
+    for message_id, carried in batch.carried.items():
+        if JOB_ID in carried:
+            counts = jobs.setdefault(carried[JOB_ID], Counter())
+            counts.update(count_users(batch, message_id))
+            counts["sent"] = max(counts["sent"], read_job_users(batch.records[message_id]))
+    if not jobs:
+        return {}
+    shown = sorted(jobs, key=lambda job: jobs[job]["users"], reverse=True)[:MAX_JOBS]
+    return {"jobs": {job: jobs[job] for job in shown}, "jobs_left_out": len(jobs) - len(shown)}
+
+
+def count_users(batch: Batch, message_id: str) -> dict[str, int]:
+    """How many users a message holds, and what became of them; a malformed one holds none."""
+    document = batch.documents.get(message_id)
+    users = len(document.users) if document else 0
+    if message_id in batch.handed_back:
+        return {"messages": 1, "users": users, "removed": 0, "parked": 0, "handed_back": users}
+    failed = {account for account, _, _ in batch.failed.get(message_id, [])}
+    parked = sum(account in failed for account, _ in document.users) if document and failed else 0
+    removed = users - parked
+    return {"messages": 1, "users": users, "removed": removed, "parked": parked, "handed_back": 0}
+
+
+def read_job_users(record: Mapping[str, Any]) -> int:
+    """How many users the record's job has in all, 0 when it does not say."""
+    attribute = (record.get("messageAttributes") or {}).get(JOB_USERS, {})
+    value = attribute.get("stringValue") or ""
+    return int(value) if value.isascii() and value.isdigit() and len(value) < 16 else 0
 
 
 def account_in_log(account: str, hash_accounts: bool) -> str:

@@ -58,6 +58,28 @@ def parse(body: str | bytes) -> Document:
     return Document(users, not_after)
 
 
+def parse_user(text: str | bytes) -> UserTags:
+    """Read one object of `UserTags` alone, such as a line of a file.
+
+    Raises:
+        MalformedMessageError: with the JSON pointer and the rule of each fault, at most 50.
+    """
+    return check_user(_load(text))
+
+
+def check_user(value: Any) -> UserTags:
+    """Check one object of `UserTags` that was read already.
+
+    Raises:
+        MalformedMessageError: with the JSON pointer and the rule of each fault, at most 50.
+    """
+    faults = _Faults()
+    user = _check_user(value, "", faults)
+    if faults:
+        raise MalformedMessageError(faults)
+    return user
+
+
 def _load(body: str | bytes) -> Any:
     try:
         return _DECODER.decode(body if isinstance(body, str) else body.decode())
