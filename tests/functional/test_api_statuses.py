@@ -3,7 +3,6 @@
 import base64
 import json
 import time
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,24 +10,12 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from remove_tags_api import app
-from support.api import REQUEST_ID, Api, api_event, document, losing, serving, users
-from support.rotation import captured, moto_server
+from support.api import REQUEST_ID, Api, api_event, document, losing, users
+from support.rotation import captured
 from timpush_server import Fault
 
 HOPELESS = {"ErrorCode": 70107, "ErrorInfo": ""}
 MIB = 1024 * 1024
-
-
-@pytest.fixture(scope="module")
-def aws_url() -> Iterator[str]:
-    with moto_server() as url:
-        yield url
-
-
-@pytest.fixture
-def api(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
-    with serving(aws_url, monkeypatch.setenv) as started:
-        yield started
 
 
 def know(api: Api, tags: dict[str, list[str]]) -> None:
