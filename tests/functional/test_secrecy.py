@@ -119,7 +119,7 @@ def test_a_secret_that_is_no_json_is_not_repeated(worker: Worker) -> None:
 def test_a_call_that_hangs_until_the_deadline_does_not_show_it(worker: Worker) -> None:
     worker.timpush.set_fault(Fault("hang", seconds=30))
     with everything_at_debug(), printed(app.logger) as written:
-        assert worker.remove(body({"known": ["gold"]}), seconds=7.6) == ["m0"]
+        assert worker.remove(body({"known": ["gold"]}), seconds=9.0) == ["m0"]
     assert worker.timpush.received
     assert not holds(written.getvalue(), worker.timpush.received[0].query["usersig"])
 

@@ -93,7 +93,8 @@ def test_a_new_connection_that_dies_unanswered_is_a_failure(
 def test_a_body_that_speaks_of_success_is_not_believed_with_another_status(
     worker: Worker,
 ) -> None:
-    worker.timpush.set_fault(
-        Fault("status", status=502, body=b'{"ActionStatus": "OK", "ErrorCode": 0}')
-    )
-    assert worker.remove(ONE) == ["m0"]
+    worker.know({"user": ["gold"]})
+    body_of_success = b'{"ActionStatus": "OK", "ErrorCode": 0}'
+    worker.timpush.inject(Fault("status", status=502, body=body_of_success))
+    assert worker.remove(ONE) == []
+    assert worker.timpush.tags["user"] == set()

@@ -27,8 +27,12 @@ def known(worker: Worker) -> None:
 
 @pytest.mark.parametrize("reply", NONSENSE)
 def test_a_reply_without_sense_is_never_taken_for_success(worker: Worker, reply: bytes) -> None:
-    worker.timpush.set_fault(Fault("body", body=reply))
-    assert worker.remove(ONE) == ["m0"]
+    # Given a call that is answered so, its work not done
+    worker.timpush.inject(Fault("body", body=reply))
+    # When the message comes, then the call is made again
+    assert worker.remove(ONE) == []
+    assert len(worker.timpush.received) == 2
+    assert worker.timpush.tags["user"] == set()
     assert worker.parked() == []
 
 
