@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from local.emulator import aws_environment
+from local.emulator import aws_environment, emulator
 from local.stack import client
 from reliability.budget_worker import LAST_CALL_SECONDS, USERS, account
 from reliability.processes import control, end, exit_on_sigterm, read_line, serving, start
@@ -71,7 +71,7 @@ class Result:
 def measure(case: Case) -> Result:
     """Run one case, from fresh processes to their end."""
     with ExitStack() as stack:
-        aws = stack.enter_context(serving("reliability.aws_server"))
+        aws = stack.enter_context(emulator())[0]
         timpush = stack.enter_context(serving("timpush_server", "--latency", str(case.latency)))
         control(timpush, "PUT", "tags", known_users(case))
         secrets = client("secretsmanager", aws)

@@ -4,7 +4,7 @@
 
 The stand-in for TIMPush drops calls, hangs, answers 502, garbage or 91000, loses replies, is down
 for a while, allows fewer calls for a while; the UserSig expires and a new one is stored later;
-workers are killed in mid-batch. SQS (moto's) delivers again what is not deleted. Messages come in
+workers are killed in mid-batch. SQS (an emulator) delivers again what is not deleted. Messages come in
 five waves, each with a trouble of its own. Exit code 0 only if no message was acknowledged without
 cause, none was lost and every user is accounted for.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from local.emulator import aws_environment
+from local.emulator import aws_environment, emulator
 from local.run import depth, error_code, read_parked
 from local.stack import client
 from reliability.chaos_work import REFUSED_CODE, REFUSED_TAG, Tag, Work, make_work
@@ -154,7 +154,7 @@ def chaos(users: int, seed: int, say: Callable[[str], None]) -> Iterator[Run]:
     rng = random.Random(seed)
     work = make_work(users, rng)
     with TemporaryDirectory(prefix="chaos-") as folder, ExitStack() as stack:
-        aws = stack.enter_context(serving("reliability.aws_server"))
+        aws = stack.enter_context(emulator())[0]
         timpush = stack.enter_context(serving("timpush_server", "--latency", "0.05"))
         control(timpush, "PUT", "tags", {one: sorted(tags) for one, tags in work.tags.items()})
         control(timpush, "PUT", "settings", {"refused_tags": {REFUSED_TAG: REFUSED_CODE}})
