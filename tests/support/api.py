@@ -9,7 +9,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from remove_tags_api import app
@@ -102,7 +102,6 @@ class Api:
     secrets: "SecretsManagerClient"
     queue_url: str
     secret_id: str
-    environment: dict[str, str] = field(default_factory=dict)
 
     def send(self, event: dict[str, Any], seconds: float = 26.0) -> Reply:
         """Invoke the function with an event; Lambda leaves so many seconds for it."""
@@ -192,7 +191,7 @@ def serving(aws_url: str, set_variable: Callable[[str, str], None]) -> Iterator[
         }
         for name, value in variables.items():
             set_variable(name, value)
-        yield Api(timpush, sqs, secrets, queue["QueueUrl"], secret["Name"], variables)
+        yield Api(timpush, sqs, secrets, queue["QueueUrl"], secret["Name"])
         app.make_endpoint.cache_clear()
     sqs.close()
     secrets.close()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger
+from botocore.config import Config
 from botocore.exceptions import ClientError
 from moto.server import ThreadedMotoServer
 
@@ -61,9 +62,20 @@ def moto_server() -> Iterator[str]:
     server.start()
     try:
         host, port = server.get_host_and_port()
-        yield f"http://{host}:{port}"
+        url = f"http://{host}:{port}"
+        warm_up(url)
+        yield url
     finally:
         server.stop()
+
+
+def warm_up(url: str) -> None:
+    """The first request of a service loads it, which can take longer than the functions wait."""
+    patient = Config(read_timeout=60)
+    keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
+    session = boto3.Session(region_name=REGION, **keys)
+    session.client("sqs", endpoint_url=url, config=patient).list_queues()
+    session.client("secretsmanager", endpoint_url=url, config=patient).list_secrets()
 
 
 def aws_variables(url: str) -> dict[str, str]:
