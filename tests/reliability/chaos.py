@@ -4,9 +4,9 @@
 
 The stand-in for TIMPush drops calls, hangs, answers 502, garbage or 91000, loses replies, is down
 for a while, allows fewer calls for a while; the UserSig expires and a new one is stored later;
-workers are killed in mid-batch. SQS (an emulator) delivers again what is not deleted. Messages come in
-five waves, each with a trouble of its own. Exit code 0 only if no message was acknowledged without
-cause, none was lost and every user is accounted for.
+workers are killed in mid-batch. SQS (of an emulator) delivers again what is not deleted. Messages
+come in five waves, each with a trouble of its own. Exit code 0 only if no message was acknowledged
+without cause, none was lost and every user is accounted for.
 """
 
 import argparse
@@ -42,7 +42,7 @@ RENEWED_SECONDS = 2.0
 """So long after its expiry is the new UserSig stored."""
 TROUBLE_SECONDS = 3.0
 WAVES = 5
-WAVE_SECONDS = 6.0
+WAVE_SECONDS = 3.0
 """The next wave comes after so long, though less than half of the one before may be done."""
 FAULT_RATE = 0.12
 """The part of calls that something happens to."""
