@@ -45,7 +45,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 
-.PHONY: help run local test outage check lint types template-check lock-check usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage budget chaos check lint types template-check lock-check usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +61,12 @@ test: $(TOOLS) $(BUILT) ## Run all tests
 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
 	@$(LOCAL) $(BIN)/python -m reliability.outage
+
+budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the budget a full queue uses, and that it holds
+	$(LOCAL) $(BIN)/python -m reliability.budget
+
+chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong
+	$(LOCAL) $(BIN)/python -m reliability.chaos
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 
