@@ -32,19 +32,19 @@ class Ledger:
         self.wanted = wanted
         self.unsent = Outcome("handed_back", "unsent")
         self._accounts: dict[str, Outcome] = {}
-        self._tags: dict[tuple[str, str], Outcome] = {}
+        self._tags: dict[str, dict[str, Outcome]] = {}
 
     def record(self, account: str, tags: Collection[str], outcome: Outcome) -> None:
         """Write down what became of these tags of the account."""
         if len(tags) == len(self.wanted[account]):
             self._accounts[account] = outcome
         else:
-            self._tags.update(((account, tag), outcome) for tag in tags)
+            self._tags.setdefault(account, {}).update(dict.fromkeys(tags, outcome))
 
     def outcome(self, account: str, tag: str) -> Outcome:
         """What became of the account's tag."""
         whole = self._accounts.get(account)
-        return whole or self._tags.get((account, tag), self.unsent)
+        return whole or self._tags.get(account, {}).get(tag, self.unsent)
 
     def outcomes(self, users: Iterable[UserTags]) -> list[tuple[str, str, Outcome]]:
         """(account, tag, outcome) for each of these users' tags that was not removed."""
