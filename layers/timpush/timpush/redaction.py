@@ -29,8 +29,9 @@ def guard_logs() -> None:
 
 
 def redact(text: str, usersig: str) -> str:
-    """`text` without the UserSig, plain or URL-encoded."""
-    return text.replace(usersig, "***").replace(quote_plus(usersig), "***")
+    """`text` without the UserSig, plain or URL-encoded (in capitals or not)."""
+    spellings = "|".join(map(re.escape, (usersig, quote_plus(usersig))))
+    return re.sub(spellings, "***", text, flags=re.IGNORECASE)
 
 
 def _redact(record: logging.LogRecord) -> bool:
