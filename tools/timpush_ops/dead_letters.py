@@ -1,0 +1,190 @@
+"""What is parked on the dead-letter queue: received, kept out of sight for a while, shown again.
+
+Nothing is deleted here. Should the process be killed, SQS shows the messages again by itself when
+their visibility timeout has passed.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from timpush.errors import MalformedMessageError
+from timpush.messages import Document, parse
+from timpush.sending import CARRIED, JOB_ID
+from timpush.visibility import set_delays
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
+
+MALFORMED = "Malformed"
+EXPIRED = "Expired"
+GIVEN_UP = "MaxReceiveCount"
+"""In place of a code, for what SQS moved after too many receives."""
+EMPTY_RECEIVES = 2
+WAIT_SECONDS = 1
+RELEASE_SECONDS = 60.0
+MAX_IN_FLIGHT = 100_000
+"""SQS keeps at most about 120,000 messages of a queue out of sight."""
+
+
+class Error(NamedTuple):
+    """Why a user was parked: Tencent's code as text, and its words."""
+
+    code: str
+    info: str
+
+
+class User(NamedTuple):
+    """A parked user; `errors` has at least one."""
+
+    account: str
+    tags: list[str]
+    errors: tuple[Error, ...]
+
+    @property
+    def codes(self) -> set[str]:
+        return {error.code for error in self.errors}
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A parked message. `document` is None when it is malformed, and `users` is empty then."""
+
+    message_id: str
+    handle: str
+    body: str
+    attributes: dict[str, str]
+    sent_at: float
+    document: Document | None
+    users: list[User] = field(default_factory=list)
+
+    @property
+    def job(self) -> str:
+        return self.attributes.get(JOB_ID, "")
+
+    @property
+    def reason(self) -> str:
+        return self.attributes.get("Reason", "")
+
+    @property
+    def carried(self) -> dict[str, str]:
+        """The attributes that go back to the queue with its users."""
+        return {name: self.attributes[name] for name in CARRIED if name in self.attributes}
+
+    @property
+    def parked_at(self) -> str:
+        return datetime.fromtimestamp(self.sent_at, UTC).isoformat(timespec="seconds")
+
+
+class Hold:
+    """Receives messages, each once, and keeps them out of sight until `release`.
+
+    At most `limit` messages and at most `seconds`, which is also the visibility timeout: then
+    `stopped` says why there may be more.
+    """
+
+    def __init__(
+        self,
+        sqs: "SQSClient",
+        queue_url: str,
+        limit: int,
+        seconds: int,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.stopped = ""
+        self._sqs = sqs
+        self._queue_url = queue_url
+        self._limit = min(limit, MAX_IN_FLIGHT)
+        self._seconds = seconds
+        self._clock = clock
+        self._handles: dict[str, str] = {}
+        self._gone: set[str] = set()
+
+    def receive(self) -> Iterator[list[Letter]]:
+        """What is parked, in parts of up to 10, until receives come back empty."""
+        until = self._clock() + self._seconds - WAIT_SECONDS
+        empty = 0
+        while empty < EMPTY_RECEIVES:
+            room = self._limit - len(self._handles) - len(self._gone)
+            if room <= 0:
+                self.stopped = f"{self._limit:,} messages were read"
+                return
+            if self._clock() >= until:
+                self.stopped = f"{self._seconds} seconds were over"
+                return
+            received = self._receive(min(room, 10))
+            empty = 0 if received else empty + 1
+            received = [one for one in received if one.message_id not in self._gone]
+            fresh = [one for one in received if one.message_id not in self._handles]
+            self._handles |= {one.message_id: one.handle for one in received}
+            yield fresh
+
+    def forget(self, letter: Letter) -> None:
+        """It was deleted: it is not to be shown again."""
+        self._handles.pop(letter.message_id, None)
+        self._gone.add(letter.message_id)
+
+    def release(self) -> int:
+        """Show again what is still held; returns how many SQS did not confirm."""
+        handles, self._handles = self._handles, {}
+        delays = [(handle, 0) for handle in handles.values()]
+        until = self._clock() + RELEASE_SECONDS
+        return len(delays) - set_delays(self._sqs, self._queue_url, delays, until, self._clock)
+
+    def _receive(self, number: int) -> list[Letter]:
+        reply = self._sqs.receive_message(
+            QueueUrl=self._queue_url,
+            MaxNumberOfMessages=number,
+            VisibilityTimeout=self._seconds,
+            WaitTimeSeconds=WAIT_SECONDS,
+            MessageAttributeNames=["All"],
+            MessageSystemAttributeNames=["SentTimestamp"],
+        )
+        return [read_letter(message) for message in reply.get("Messages", [])]
+
+
+def read_letter(message: Any) -> Letter:
+    """A received message, read for what it says."""
+    attributes = {
+        name: value["StringValue"]
+        for name, value in message.get("MessageAttributes", {}).items()
+        if "StringValue" in value
+    }
+    document = None
+    if attributes.get("ErrorCode") != MALFORMED:
+        try:
+            document = parse(message["Body"])
+        except MalformedMessageError:
+            attributes["ErrorCode"] = MALFORMED
+    return Letter(
+        message_id=message["MessageId"],
+        handle=message["ReceiptHandle"],
+        body=message["Body"],
+        attributes=attributes,
+        sent_at=int(message["Attributes"]["SentTimestamp"]) / 1000,
+        document=document,
+        users=read_users(document, message["Body"], attributes) if document else [],
+    )
+
+
+def read_users(document: Document, body: str, attributes: dict[str, str]) -> list[User]:
+    """The users of a parked document, each with what `Errors` says of it."""
+    whole = Error(attributes.get("ErrorCode", GIVEN_UP), attributes.get("Reason", ""))
+    errors = read_errors(json.loads(body).get("Errors"))
+    return [
+        User(account, tags, tuple(errors.get(account, {whole: None})))
+        for account, tags in document.users
+    ]
+
+
+def read_errors(rows: Any) -> dict[str, dict[Error, None]]:
+    """Account -> its errors, each once; rows of another shape than the worker's are left out."""
+    errors: dict[str, dict[Error, None]] = {}
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and "To_Account" in row and "ErrorCode" in row:
+            error = Error(str(row["ErrorCode"]), str(row.get("ErrorInfo", "")))
+            errors.setdefault(str(row["To_Account"]), {})[error] = None
+    return errors

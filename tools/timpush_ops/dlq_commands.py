@@ -1,0 +1,213 @@
+"""The commands `dlq list`, `dlq export` and `dlq send-back`."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from timpush.errors import CODES
+from timpush_ops.dead_letters import Hold, Letter
+from timpush_ops.export import make_writer
+from timpush_ops.options import (
+    FORMAT,
+    bar,
+    check_job,
+    counted,
+    group_id_option,
+    not_after_option,
+    target,
+)
+from timpush_ops.rows import guess_format
+from timpush_ops.send_back import Choice, Queues, Result, send_back
+from timpush_ops.stack import make_client, resolve
+
+
+@click.group()
+def dlq() -> None:
+    """Look after what is parked on the dead-letter queue.
+
+    Messages that are looked at stay out of sight of others meanwhile, at most for --seconds.
+    """
+
+
+bounds = (
+    click.option("--limit", type=click.IntRange(1), default=100_000, help="Messages, at most."),
+    click.option(
+        "--seconds",
+        type=click.IntRange(5, 43_200),
+        default=900,
+        show_default=True,
+        help="Time to read, at most.",
+    ),
+)
+
+
+def bounded(command: Callable[..., None]) -> Callable[..., None]:
+    """--limit and --seconds."""
+    for option in bounds:
+        command = option(command)
+    return command
+
+
+@contextmanager
+def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, Any]]:
+    """The parked messages, to be shown again at the end, and a bar for them."""
+    sqs = make_client("sqs")
+    attributes = sqs.get_queue_attributes(
+        QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+    )["Attributes"]
+    hold = Hold(sqs, queue_url, limit, seconds)
+    try:
+        with bar(int(attributes["ApproximateNumberOfMessages"]), "messages read") as shown:
+            yield hold, shown
+    finally:
+        hidden = hold.release()
+    if hidden:
+        click.echo(f"{hidden:,} messages stay out of sight for up to {seconds} s", err=True)
+    if hold.stopped:
+        click.echo(f"{hold.stopped}: there may be more", err=True)
+
+
+@dlq.command("list")
+@target("dead_letter_queue_url")
+@bounded
+def list_parked(
+    stack_name: str | None, dead_letter_queue_url: str | None, limit: int, seconds: int
+) -> None:
+    """Count parked users by code and job. Deletes nothing."""
+    found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
+    users: Counter[tuple[str, str]] = Counter()
+    messages: Counter[tuple[str, str]] = Counter()
+    total = 0
+    with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
+        for letters in hold.receive():
+            shown.update(len(letters))
+            total += len(letters)
+            for letter in letters:
+                add_letter(letter, users, messages)
+    show_parked(users, messages)
+    click.echo(f"{total:,} messages parked")
+
+
+def add_letter(
+    letter: Letter, users: Counter[tuple[str, str]], messages: Counter[tuple[str, str]]
+) -> None:
+    """Count a message and its users by code and job; one with several codes under each."""
+    if letter.document is None:
+        messages[letter.attributes["ErrorCode"], letter.job] += 1
+        return
+    for user in letter.users:
+        users.update((code, letter.job) for code in user.codes)
+    messages.update({(code, letter.job) for user in letter.users for code in user.codes})
+
+
+def show_parked(users: Counter[tuple[str, str]], messages: Counter[tuple[str, str]]) -> None:
+    if not messages:
+        return
+    width = max(len("job"), *(len(job) for _, job in messages))
+    click.echo(f"{'code':<16}{'users':>12}{'messages':>12}  {'job':<{width}}  meaning")
+    for (code, job), number in sorted(messages.items(), key=lambda one: (-users[one[0]], one[0])):
+        meaning = CODES[int(code)][1] if code.isdigit() and int(code) in CODES else ""
+        shown = f"{users[code, job]:>12,}{number:>12,}  {job or '-':<{width}}  {meaning}"
+        click.echo(f"{code:<16}{shown}".rstrip())
+
+
+code_option = click.option("--code", "codes", multiple=True, help="Only users parked for this.")
+job_option = click.option("--job", default="", callback=check_job, help="Only users of this job.")
+
+
+@dlq.command("export")
+@click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
+@target("dead_letter_queue_url")
+@click.option("--format", "file_format", type=FORMAT, help="By default as the suffix says.")
+@bounded
+def export_parked(
+    file: str,
+    stack_name: str | None,
+    dead_letter_queue_url: str | None,
+    file_format: Any,
+    limit: int,
+    seconds: int,
+) -> None:
+    """Write what is parked to FILE (- is standard output). Deletes nothing.
+
+    CSV has a row a tag, JSON lines a line a user; `send` reads both. A malformed message has no
+    users: it is a row without account, or a line with its body.
+    """
+    chosen = file_format or guess_format(Path(file))
+    if not chosen:
+        raise click.UsageError("the file's name tells no format: give --format")
+    found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
+    if file != "-" and Path(file).exists():
+        raise click.UsageError(f"{file} exists")
+    total = 0
+    with click.open_file(file, "w", encoding="utf-8") as opened:
+        write = make_writer(opened, chosen)
+        with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
+            for letters in hold.receive():
+                shown.update(len(letters))
+                total += len(letters)
+                for letter in letters:
+                    write(letter)
+    click.echo(f"{total:,} messages exported", err=True)
+
+
+@dlq.command("send-back")
+@target("queue_url", "dead_letter_queue_url")
+@code_option
+@job_option
+@click.option("--all", "everything", is_flag=True, help="All but Malformed and Expired ones.")
+@click.option("--yes", is_flag=True, help="Do it. Without, it is only said what would be done.")
+@group_id_option
+@not_after_option
+@bounded
+def send_back_parked(
+    stack_name: str | None,
+    queue_url: str | None,
+    dead_letter_queue_url: str | None,
+    codes: tuple[str, ...],
+    job: str,
+    everything: bool,
+    yes: bool,
+    message_group_id: str,
+    not_after: float | None,
+    limit: int,
+    seconds: int,
+) -> None:
+    """Send parked users back to the queue, once the cause is mended.
+
+    A user that was parked for several codes goes back when all of them are named. Malformed
+    messages and expired users go back only when --code names Malformed or Expired. A removal that
+    is made late also takes away a tag that the user was given again meanwhile: see --not-after.
+    """
+    if everything == bool(codes or job):
+        raise click.UsageError("give --all, or --code and --job")
+    found = resolve(
+        stack_name, {"queue_url": queue_url, "dead_letter_queue_url": dead_letter_queue_url}
+    )
+    urls = found["queue_url"], found["dead_letter_queue_url"]
+    queues = Queues(make_client("sqs"), *urls, not_after, message_group_id)
+    with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
+        choice = Choice(frozenset(codes), job)
+        result = send_back(hold, choice, queues, not yes, shown.update)
+    show_result(result, yes)
+
+
+def show_result(result: Result, done: bool) -> None:
+    what = f"{result.users:,} users of {result.messages:,} messages"
+    codes = f" ({counted(result.codes)})" if result.codes else ""
+    click.echo(
+        f"{'sent' if done else 'would send'} back {what}{codes}; {result.kept:,} others stay"
+    )
+    if not done:
+        click.echo("nothing was changed: repeat with --yes to do it")
+    if result.undeleted:
+        click.echo(f"{result.undeleted:,} went back but may still be parked", err=True)
+    if result.refused:
+        raise click.ClickException(
+            f"SQS did not take everything ({counted(result.refused)}): what it did not take is "
+            "still parked"
+        )

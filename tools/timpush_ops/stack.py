@@ -1,0 +1,56 @@
+"""What a stack made, by the names of its outputs, and clients with an operator's patience."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+CONNECTIONS = 16
+OUTPUTS = {
+    "queue_url": "QueueUrl",
+    "dead_letter_queue_url": "DeadLetterQueueUrl",
+    "function_name": "WorkerFunctionName",
+    "log_group_name": "WorkerLogGroupName",
+}
+"""Option -> the output of the stack that stands in for it."""
+
+
+class TargetError(Exception):
+    """Neither an option nor the stack names what a command needs."""
+
+
+def make_client(service: Any, attempts: int = 4) -> Any:
+    """A boto3 client by the usual chain of settings; `attempts` at each request."""
+    config = Config(
+        connect_timeout=5,
+        read_timeout=20,
+        max_pool_connections=CONNECTIONS,
+        retries={"mode": "standard", "total_max_attempts": attempts},
+    )
+    return boto3.client(service, config=config)
+
+
+def resolve(stack_name: str | None, given: Mapping[str, str | None]) -> dict[str, str]:
+    """The value of each option: as given, else the stack's output.
+
+    Raises:
+        TargetError: an option is missing, and there is no stack or no such output.
+    """
+    missing = [name for name, value in given.items() if not value]
+    if not missing:
+        return {name: value for name, value in given.items() if value}
+    if not stack_name:
+        options = " and ".join(f"--{name.replace('_', '-')}" for name in missing)
+        raise TargetError(f"give --stack-name, or {options}")
+    outputs = read_outputs(stack_name)
+    absent = [OUTPUTS[name] for name in missing if OUTPUTS[name] not in outputs]
+    if absent:
+        raise TargetError(f"the stack {stack_name} has no output {', '.join(absent)}")
+    return {name: value or outputs[OUTPUTS[name]] for name, value in given.items()}
+
+
+def read_outputs(stack_name: str) -> dict[str, str]:
+    """The outputs of a stack."""
+    stacks = make_client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    return {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
