@@ -190,16 +190,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     exit_on_sigterm()
     print(HEAD, flush=True)
-    held = True
+    results: list[Result] = []
     for budget in options.budget:
         for latency in options.latency:
             case = Case(budget, latency, options.concurrency, options.messages, options.seconds)
-            result = measure(case)
-            held = held and result.held
-            print(line(result), flush=True)
-            if result.in_vain:
-                print(f"acknowledged, tag still there: {result.in_vain}", file=sys.stderr)
-    return 0 if held else 1
+            results.append(measure(case))
+            print(line(results[-1]), flush=True)
+    print(
+        f"\nusers acknowledged {sum(result.acknowledged for result in results):,}, "
+        f"whose tag is still there {sum(result.in_vain for result in results):,}"
+    )
+    return 0 if all(result.held for result in results) else 1
 
 
 if __name__ == "__main__":

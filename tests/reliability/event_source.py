@@ -50,4 +50,5 @@ def kept(reply: Any, ids: set[str]) -> set[str]:
     if not isinstance(rows, list):  # an error of the function has no batchItemFailures
         return set(ids)
     named = [row.get("itemIdentifier") if isinstance(row, dict) else None for row in rows]
-    return {one for one in named if one in ids} if all(one in ids for one in named) else set(ids)
+    known = [one for one in named if isinstance(one, str) and one in ids]
+    return set(known) if len(known) == len(named) else set(ids)
