@@ -7,6 +7,7 @@ error leads to stands in `Removal._failed`; what a listed user's error leads to 
 import heapq
 import math
 import random
+import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Collection
@@ -37,6 +38,8 @@ MAX_ATTEMPTS = 4
 BACKOFF_BASE_SECONDS = 0.25
 BACKOFF_CAP_SECONDS = 4.0
 RATE_LIMIT_PAUSE_SECONDS = 1.0  # Tencent's limit is per second
+BEGIN_SECONDS = 1.0
+"""The longest to wait until a thread has taken up its call: there is always one that is free."""
 DOWN_AFTER = 5
 """Transient failures in a row after which TIMPush counts as down."""
 ISOLATION_CALLS = 200
@@ -200,14 +203,20 @@ class Removal:
             if (alive := self._unexpired(account, tags))
         ]
         if call.users and self._credential:
-            self._budget.start()
             self.counts["Calls"] += 1
             if self._credential == self._standing.refused:
                 self._standing.tried_at = self._env.now()
-            future = executor.submit(
-                self._env.client.remove_tag, call.users, self._credential, self._deadline
-            )
+            begun = threading.Event()
+            future = executor.submit(self._call, begun, call.users, self._credential)
+            begun.wait(BEGIN_SECONDS)  # the next start is spaced from this one, not from its wish
+            self._budget.start()
             self._flying[future] = call, self._credential
+
+    def _call(
+        self, begun: threading.Event, users: list[UserTags], credential: Credential
+    ) -> Failures:
+        begun.set()
+        return self._env.client.remove_tag(users, credential, self._deadline)
 
     def _unexpired_wanted(self) -> dict[str, list[str]]:
         return {
