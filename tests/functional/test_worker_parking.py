@@ -54,8 +54,9 @@ def test_bodies_that_are_no_text_of_ours_are_parked_as_they_are(worker: Worker) 
 def test_many_parked_messages_are_all_there(worker: Worker) -> None:
     accounts = [f"unknown-{number}" for number in range(60)]
     assert worker.remove(*(body({account: ["gold"]}) for account in accounts)) == []
-    parked = [json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.parked()]
-    assert sorted(parked) == sorted(accounts)
+    # a batch that SQS took without a reply in time is sent again: there may be more than one each
+    parked = {json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.parked()}
+    assert parked == set(accounts)
 
 
 def test_an_error_text_of_any_form_is_parked(worker: Worker) -> None:
