@@ -1,5 +1,7 @@
 """The deployed endpoint: through API Gateway, the function, the queue and the worker."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from local.endpoint import Answer, post
@@ -70,3 +72,49 @@ def test_an_unsigned_request_never_reaches_the_function(local: Local) -> None:
     know(local, "unsigned-user")
     assert send(local, document("unsigned-user"), signed=False).status == 403
     assert local.timpush.tags["unsigned-user"] == {"gold", "kept"}
+
+
+def test_a_wrong_path_gets_the_reply_of_api_gateway(local: Local) -> None:
+    answer = send(local, document("user"), path="/v1/remove")
+    assert (answer.status, answer.content) == (403, {"message": "Missing Authentication Token"})
+
+
+def test_a_body_above_5_mib_is_refused(local: Local) -> None:
+    answer = send(local, "x" * (5 * 1024 * 1024 + 1))
+    assert answer.status == 413
+    assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+@contextmanager
+def variables(local: Local, **changed: str) -> Iterator[None]:
+    """The endpoint's function, with other variables meanwhile."""
+    functions, name = local.client("lambda"), local.outputs["EndpointFunctionName"]
+    before = functions.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+
+    def store(values: dict[str, str]) -> None:
+        environment = {"Variables": values}
+        functions.update_function_configuration(FunctionName=name, Environment=environment)
+        functions.get_waiter("function_updated_v2").wait(FunctionName=name)
+
+    store(before | changed)
+    try:
+        yield
+    finally:
+        store(before)
+
+
+def test_users_are_named_when_the_queue_is_out_of_reach(local: Local) -> None:
+    know(local, "not-queued")
+    with variables(local, QUEUE_URL=f"{local.outputs['QueueUrl']}-gone"):
+        answer = send(local, document("not-queued"), Prefer="respond-async")
+    assert answer.status == 503
+    assert answer.content["unaccounted"] == ["not-queued"]
+    assert int(answer.headers["Retry-After"]) > 0
+
+
+def test_a_setting_that_is_missing_is_not_told_to_the_caller(local: Local) -> None:
+    with variables(local, QUEUE_URL=""):
+        answer = send(local, document("user"))
+    assert (answer.status, answer.content["status"]) == (500, 500)
+    assert answer.content["requestId"]
+    assert "QUEUE_URL" not in str(answer.content)
