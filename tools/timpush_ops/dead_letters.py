@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from timpush.errors import MalformedMessageError
@@ -23,7 +24,7 @@ MALFORMED = "Malformed"
 EXPIRED = "Expired"
 GIVEN_UP = "MaxReceiveCount"
 """In place of a code, for what SQS moved after too many receives."""
-EMPTY_RECEIVES = 2
+FRUITLESS_RECEIVES = 3
 WAIT_SECONDS = 1
 RELEASE_SECONDS = 60.0
 MAX_IN_FLIGHT = 100_000
@@ -83,7 +84,8 @@ class Hold:
     """Receives messages, each once, and keeps them out of sight until `release`.
 
     At most `limit` messages and at most `seconds`, which is also the visibility timeout: then
-    `stopped` says why there may be more.
+    `stopped` says why there may be more. What was parked after `began` (Unix seconds, by SQS's
+    clock) is left alone: users that are sent back and parked again must not go round for ever.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Hold:
         queue_url: str,
         limit: int,
         seconds: int,
+        began: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stopped = ""
@@ -99,15 +102,16 @@ class Hold:
         self._queue_url = queue_url
         self._limit = min(limit, MAX_IN_FLIGHT)
         self._seconds = seconds
+        self._began = began
         self._clock = clock
         self._handles: dict[str, str] = {}
         self._gone: set[str] = set()
 
     def receive(self) -> Iterator[list[Letter]]:
-        """What is parked, in parts of up to 10, until receives come back empty."""
+        """What is parked, in parts of up to 10, until receives bring nothing more."""
         until = self._clock() + self._seconds - WAIT_SECONDS
-        empty = 0
-        while empty < EMPTY_RECEIVES:
+        fruitless = 0
+        while fruitless < FRUITLESS_RECEIVES:
             room = self._limit - len(self._handles) - len(self._gone)
             if room <= 0:
                 self.stopped = f"{self._limit:,} messages were read"
@@ -115,12 +119,10 @@ class Hold:
             if self._clock() >= until:
                 self.stopped = f"{self._seconds} seconds were over"
                 return
-            received = self._receive(min(room, 10))
-            empty = 0 if received else empty + 1
-            received = [one for one in received if one.message_id not in self._gone]
-            fresh = [one for one in received if one.message_id not in self._handles]
-            self._handles |= {one.message_id: one.handle for one in received}
-            yield fresh
+            fresh = self._receive(min(room, 10))
+            fruitless = 0 if fresh else fruitless + 1
+            if fresh:
+                yield fresh
 
     def forget(self, letter: Letter) -> None:
         """It was deleted: it is not to be shown again."""
@@ -143,7 +145,20 @@ class Hold:
             MessageAttributeNames=["All"],
             MessageSystemAttributeNames=["SentTimestamp"],
         )
-        return [read_letter(message) for message in reply.get("Messages", [])]
+        letters = [read_letter(message) for message in reply.get("Messages", [])]
+        letters = [one for one in letters if one.message_id not in self._gone]
+        known = self._handles.keys() & {one.message_id for one in letters}
+        self._handles |= {one.message_id: one.handle for one in letters}
+        return [o for o in letters if o.message_id not in known and o.sent_at <= self._began]
+
+
+def server_time(reply: Any) -> float:
+    """The time that a reply of SQS carries, rounded up to a second; our own when it has none."""
+    date = reply["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
+    try:
+        return parsedate_to_datetime(date).timestamp() + 1
+    except ValueError:
+        return time.time()
 
 
 def read_letter(message: Any) -> Letter:

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from timpush.errors import CODES
-from timpush_ops.dead_letters import Hold, Letter
+from timpush_ops.dead_letters import Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
     FORMAT,
@@ -56,12 +56,13 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
 def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, Any]]:
     """The parked messages, to be shown again at the end, and a bar for them."""
     sqs = make_client("sqs")
-    attributes = sqs.get_queue_attributes(
+    reply = sqs.get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
-    )["Attributes"]
-    hold = Hold(sqs, queue_url, limit, seconds)
+    )
+    waiting = int(reply["Attributes"]["ApproximateNumberOfMessages"])
+    hold = Hold(sqs, queue_url, limit, seconds, server_time(reply))
     try:
-        with bar(int(attributes["ApproximateNumberOfMessages"]), "messages read") as shown:
+        with bar(waiting, "messages read") as shown:
             yield hold, shown
     finally:
         hidden = hold.release()

@@ -70,9 +70,9 @@ class Queues:
 class Result:
     """What went back (or would), and what SQS did not confirm, by its codes.
 
-    `codes` counts users by each code they were parked for, `kept` messages none of whose users was
-    chosen. `deleted` are the messages that are parked no longer; `undeleted` went back, but SQS did
-    not confirm that they are gone.
+    `codes` counts users by each code they were parked for, `kept` messages with users that were
+    not chosen. `deleted` are the messages that are parked no longer; `undeleted` went back, but
+    SQS did not confirm that they are gone.
     """
 
     messages: int = 0
@@ -218,12 +218,14 @@ def count(plans: list[Plan]) -> Result:
     """The messages and users of plans."""
     users = [user for plan in plans for user in plan.users]
     codes = Counter(code for user in users for code in user.codes)
-    return Result(messages=len(plans), users=len(users), codes=codes)
+    kept = sum(bool(plan.to_park) for plan in plans)
+    return Result(messages=len(plans), users=len(users), codes=codes, kept=kept)
 
 
 def _add(total: Result, part: Result) -> None:
     total.messages += part.messages
     total.users += part.users
     total.codes += part.codes
+    total.kept += part.kept
     total.refused += part.refused
     total.undeleted += part.undeleted

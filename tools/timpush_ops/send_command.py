@@ -135,10 +135,9 @@ def send_job(source: Source, queue_url: str, checked: Checked, journal: Journal)
 
 
 def show_sent(journal: Journal, checked: Checked, sent: Sent, skipped: int) -> None:
-    earlier = f", {skipped:,} users before" if skipped else ""
-    click.echo(
-        f"job {journal.job}: sent {sent.users:,} users in {sent.messages:,} messages{earlier}"
-    )
+    earlier = f"; {skipped:,} users were sent before" if skipped else ""
+    what = f"{sent.users:,} users in {sent.messages:,} messages" if sent.users else "nothing more"
+    click.echo(f"job {journal.job}: sent {what}{earlier}")
     if sent.refused:
         raise click.ClickException(
             f"SQS did not take everything ({counted(sent.refused)}): once that is mended, repeat "
