@@ -100,6 +100,9 @@ def _call(
     except CredentialsError:
         caller.standing.refused, caller.standing.tried_at = credential, caller.now()
         raise
+    except InputError:  # the UserSig was taken
+        caller.standing.refused = None
+        raise
     except TimeoutError:
         raise TransientError("Deadline", "no reply came in time") from None
     finally:
