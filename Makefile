@@ -45,7 +45,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 
-.PHONY: help run local test outage budget chaos check lint types template-check lock-check usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage budget chaos prove check lint types template-check lock-check usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -63,10 +63,13 @@ outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the budget a full queue uses, and that it holds
-	$(LOCAL) $(BIN)/python -m reliability.budget
+	@$(LOCAL) $(BIN)/python -m reliability.budget
 
 chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong
-	$(LOCAL) $(BIN)/python -m reliability.chaos
+	@$(LOCAL) $(BIN)/python -m reliability.chaos
+
+prove: .venv/.stamp ## Try the properties with many examples, new each time
+	HYPOTHESIS_PROFILE=many $(BIN)/pytest tests/properties
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 
@@ -79,7 +82,7 @@ types: .venv/.stamp ## Check types
 
 template-check: .venv/.stamp .tools/sam/.stamp ## Check the template, as written and as translated
 	$(SAM) validate --lint --template template.yaml
-	$(LOCAL) $(BIN)/python -m template.translate
+	@$(LOCAL) $(BIN)/python -m template.translate
 
 lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
