@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from timpush.errors import CODES, MalformedMessageError
 from timpush.outcomes import Outcome
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 MAX_TAGS = 1_000  # of one user in a part of a document, so that any user can be split
 MAX_REASON = 300
+
+_json = json.JSONEncoder(separators=(",", ":")).encode
 
 Failed = tuple[str, str, Outcome]
 """An account, one of its tags, and why it was parked."""
@@ -126,10 +128,6 @@ def _summary(failed: list[Failed]) -> tuple[str, str]:
 
 def _reason(text: str) -> str:
     return "".join(char if char.isprintable() else " " for char in text[:MAX_REASON])
-
-
-def _json(value: Any) -> str:
-    return json.dumps(value, separators=(",", ":"))
 
 
 def send_parked(
