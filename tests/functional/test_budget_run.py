@@ -9,7 +9,7 @@ def test_starts_stay_within_the_budget_and_every_user_is_removed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     # A share of 22 calls a second in each of 4 processes: 88 of 90.
-    arguments = "--budget 90 --latency 0.05 --messages 15 --seconds 4"
+    arguments = "--budget 90 --latency 0.05 --messages 60 --seconds 4"
     code = budget.main(arguments.split())
     printed = capsys.readouterr().out
     lines = printed.splitlines()
@@ -17,7 +17,7 @@ def test_starts_stay_within_the_budget_and_every_user_is_removed(
     assert "\n".join(lines[:2]) == budget.HEAD
     most_starts = int(lines[2].split("|")[6])
     assert 0 < most_starts <= 90
-    users = 4 * 15 * 100
+    users = 4 * 60 * 100
     assert lines[-1] == f"users acknowledged {users:,}, whose tag is still there 0"
 
 
