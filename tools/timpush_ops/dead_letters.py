@@ -24,7 +24,7 @@ MALFORMED = "Malformed"
 EXPIRED = "Expired"
 GIVEN_UP = "MaxReceiveCount"
 """In place of a code, for what SQS moved after too many receives."""
-FRUITLESS_RECEIVES = 3
+FRUITLESS_RECEIVES = 2
 WAIT_SECONDS = 1
 RELEASE_SECONDS = 60.0
 MAX_IN_FLIGHT = 100_000

@@ -28,6 +28,8 @@ UNIT_TAGS = 20_000
 UNITS_IN_FLIGHT = 2 * SENDERS
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt at what SQS did not take."""
+FIRST_PAUSES = PAUSES[:2]
+"""The same for the first unit, which goes alone: what is set up wrongly shows soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,17 +149,17 @@ def send_units(
 ) -> Sent:
     """Send units, several at a time; `progress` is told the users of each confirmed one.
 
-    After the first unit that SQS does not take, none is started any more. However it ends, what
-    was confirmed is in the journal.
+    The first one goes alone. After one that SQS does not take, none is started any more. However
+    it ends, what was confirmed is in the journal.
     """
     sent = Sent()
     flying: dict[Future[tuple[int, Unsent]], list[Row]] = {}
 
-    def send_unit(unit: list[Row]) -> tuple[int, Unsent]:
+    def send_unit(unit: list[Row], pauses: tuple[float, ...]) -> tuple[int, Unsent]:
         messages = make(unit)
         unsent: Unsent = {}
         for batch in batches(enumerate(messages)):
-            unsent |= send_batch(sqs, queue_url, batch, pauses=PAUSES)
+            unsent |= send_batch(sqs, queue_url, batch, pauses=pauses)
         return len(messages), unsent
 
     def collect(done: Iterable[Future[tuple[int, Unsent]]]) -> None:
@@ -177,9 +179,10 @@ def send_units(
 
     executor = ThreadPoolExecutor(SENDERS)
     try:
-        for unit in units:
-            flying[executor.submit(send_unit, unit)] = unit
-            if len(flying) >= UNITS_IN_FLIGHT:
+        for number, unit in enumerate(units):
+            pauses = PAUSES if number else FIRST_PAUSES
+            flying[executor.submit(send_unit, unit, pauses)] = unit
+            if len(flying) >= (UNITS_IN_FLIGHT if number else 1):
                 collect(wait(flying, return_when=FIRST_COMPLETED).done)
             if sent.refused:
                 break
