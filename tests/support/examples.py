@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, settings
 # No example is timed: how long one takes says more of the machine than of the code.
 _UNTIMED = settings(deadline=None, suppress_health_check=list(HealthCheck))
 settings.register_profile("few", _UNTIMED, max_examples=40, derandomize=True)
-settings.register_profile("many", _UNTIMED, max_examples=1_500, print_blob=True)
+settings.register_profile("many", _UNTIMED, max_examples=1_000, print_blob=True)
 
-EXAMPLES = settings.get_profile(os.environ.get("HYPOTHESIS_PROFILE", "few"))
+PROFILE = os.environ.get("HYPOTHESIS_PROFILE", "few")
+EXAMPLES = settings.get_profile(PROFILE)
 """Decorates a property, or is given to a state machine."""
