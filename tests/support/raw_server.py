@@ -2,6 +2,7 @@
 
 import datetime
 import ipaddress
+import os
 import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from socketserver import StreamRequestHandler, ThreadingTCPServer
-from threading import Thread
+from threading import Semaphore, Thread
 from typing import Any
 
 from cryptography import x509
@@ -22,10 +23,14 @@ PATIENCE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Answer:
-    """Bytes to send for a request; then the connection is kept or closed."""
+    """Bytes to send for a request; then the connection is kept or closed.
+
+    With `beneath_tls`, the bytes go out as they are where TLS is expected.
+    """
 
     data: bytes
     keep: bool = True
+    beneath_tls: bool = False
 
 
 DROP = Answer(b"", keep=False)
@@ -49,7 +54,10 @@ class _Handler(StreamRequestHandler):
             while request := self._read_request():
                 self.server.requests.append(request)
                 given = next(self.server.answers, DROP)
-                self.wfile.write(given.data)
+                if given.beneath_tls:
+                    os.write(self.request.fileno(), given.data)
+                else:
+                    self.wfile.write(given.data)
                 if not given.keep:
                     return
 
@@ -69,7 +77,8 @@ class _Handler(StreamRequestHandler):
 class RawServer(ThreadingTCPServer):
     """Gives each request the next answer, and closes the connection when there is none left.
 
-    `requests` are the requests as they came; `connections` counts those that were accepted.
+    `requests` are the requests as they came; `connections` counts those that were accepted;
+    `closed` can be acquired once for each that the server has closed.
     """
 
     daemon_threads = True
@@ -80,6 +89,7 @@ class RawServer(ThreadingTCPServer):
         self.answers: Iterator[Answer] = iter(answers)
         self.requests: list[bytes] = []
         self.connections = 0
+        self.closed = Semaphore(0)
         self._tls = tls
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self.server_address[1]}"
@@ -94,6 +104,10 @@ class RawServer(ThreadingTCPServer):
         except OSError:  # a client that does not trust the certificate
             connection.close()
             raise
+
+    def shutdown_request(self, request: Any) -> None:
+        super().shutdown_request(request)
+        self.closed.release()
 
     def handle_error(self, *_: Any) -> None:
         """A client that went away is no error of the test."""

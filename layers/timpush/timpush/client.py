@@ -155,7 +155,6 @@ def _exchange(
             preload_content=False,
         )
         reply = response.read(MAX_REPLY_BYTES + 1)
-        response.release_conn()
     except Exception as error:  # whatever it is, its text may hold the URL
         if response is not None:
             response.close()
@@ -165,6 +164,7 @@ def _exchange(
     if len(reply) > MAX_REPLY_BYTES:
         response.close()
         return TransientError("ReplyTooLarge", f"the reply exceeds {MAX_REPLY_BYTES} bytes")
+    response.release_conn()
     return response.status, reply
 
 
