@@ -11,7 +11,7 @@ import pytest
 
 from support.clients import refusing_url
 from support.raw_server import DROP, Answer, answer, raw_server
-from timpush.client import IDLE_SECONDS, MAX_REPLY_BYTES, TimPushClient
+from timpush.client import CALL_SECONDS, IDLE_SECONDS, MAX_REPLY_BYTES, READ_SECONDS, TimPushClient
 from timpush.credentials import Credential
 from timpush.errors import CallError, ConnectionReuseError, TransientError
 from timpush_server import Fault, TimPushServer
@@ -200,11 +200,14 @@ class TestEnds:
         assert call(client, signed) == {}
 
     def test_silence_ends_with_the_deadline(self, server: TimPushServer) -> None:
-        server.inject(Fault("hang", seconds=60))
+        server.inject(Fault("hang", seconds=4))
         client, signed = TimPushClient(server.url, 1), credential(server)
         error = failure(client, signed, seconds=0.3)  # had the peer hung up: ProtocolError
         assert (type(error), error.code) == (TransientError, "ReadTimeoutError")
         assert call(client, signed) == {}
+
+    def test_a_call_may_take_longer_than_the_backends_3_seconds(self) -> None:
+        assert 3 < CALL_SECONDS <= READ_SECONDS
 
     def test_after_its_deadline_no_call_starts(self, server: TimPushServer) -> None:
         error = failure(TimPushClient(server.url, 1), credential(server), seconds=0)
