@@ -24,7 +24,9 @@ MALFORMED = "Malformed"
 EXPIRED = "Expired"
 GIVEN_UP = "MaxReceiveCount"
 """In place of a code, for what SQS moved after too many receives."""
-FRUITLESS_RECEIVES = 2
+EMPTY_RECEIVES = 3
+"""Empty receives in a row after which nothing more is expected. One is enough when as much was read
+as SQS counts; that count is not exact."""
 WAIT_SECONDS = 1
 RELEASE_SECONDS = 60.0
 MAX_IN_FLIGHT = 100_000
@@ -83,9 +85,10 @@ class Letter:
 class Hold:
     """Receives messages, each once, and keeps them out of sight until `release`.
 
-    At most `limit` messages and at most `seconds`, which is also the visibility timeout: then
-    `stopped` says why there may be more. What was parked after `began` (Unix seconds, by SQS's
-    clock) is left alone: users that are sent back and parked again must not go round for ever.
+    About `expected` are there. At most `limit` messages are received in at most `seconds`, which is
+    also the visibility timeout: then `stopped` says why there may be more. What was parked after
+    `began` (Unix seconds, by SQS's clock) is left alone: users that are sent back and parked again
+    must not go round for ever.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class Hold:
         limit: int,
         seconds: int,
         began: float,
+        expected: int,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.stopped = ""
@@ -103,6 +107,7 @@ class Hold:
         self._limit = min(limit, MAX_IN_FLIGHT)
         self._seconds = seconds
         self._began = began
+        self._expected = expected
         self._clock = clock
         self._handles: dict[str, str] = {}
         self._gone: set[str] = set()
@@ -110,8 +115,8 @@ class Hold:
     def receive(self) -> Iterator[list[Letter]]:
         """What is parked, in parts of up to 10, until receives bring nothing more."""
         until = self._clock() + self._seconds - WAIT_SECONDS
-        fruitless = 0
-        while fruitless < FRUITLESS_RECEIVES:
+        empty = read = 0
+        while empty < (1 if read >= self._expected else EMPTY_RECEIVES):
             room = self._limit - len(self._handles) - len(self._gone)
             if room <= 0:
                 self.stopped = f"{self._limit:,} messages were read"
@@ -119,10 +124,14 @@ class Hold:
             if self._clock() >= until:
                 self.stopped = f"{self._seconds} seconds were over"
                 return
-            fresh = self._receive(min(room, 10))
-            fruitless = 0 if fresh else fruitless + 1
+            received = self._receive(min(room, 10))
+            fresh = [one for one in received if one.sent_at <= self._began]
+            read += len(fresh)
             if fresh:
+                empty = 0
                 yield fresh
+            elif not received or read >= self._expected:
+                empty += 1
 
     def forget(self, letter: Letter) -> None:
         """It was deleted: it is not to be shown again."""
@@ -137,6 +146,7 @@ class Hold:
         return len(delays) - set_delays(self._sqs, self._queue_url, delays, until, self._clock)
 
     def _receive(self, number: int) -> list[Letter]:
+        """Up to 10 messages that were not received before."""
         reply = self._sqs.receive_message(
             QueueUrl=self._queue_url,
             MaxNumberOfMessages=number,
@@ -149,7 +159,7 @@ class Hold:
         letters = [one for one in letters if one.message_id not in self._gone]
         known = self._handles.keys() & {one.message_id for one in letters}
         self._handles |= {one.message_id: one.handle for one in letters}
-        return [o for o in letters if o.message_id not in known and o.sent_at <= self._began]
+        return [one for one in letters if one.message_id not in known]
 
 
 def server_time(reply: Any) -> float:

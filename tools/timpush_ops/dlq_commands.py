@@ -60,7 +60,7 @@ def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, An
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )
     waiting = int(reply["Attributes"]["ApproximateNumberOfMessages"])
-    hold = Hold(sqs, queue_url, limit, seconds, server_time(reply))
+    hold = Hold(sqs, queue_url, limit, seconds, server_time(reply), waiting)
     try:
         with bar(waiting, "messages read") as shown:
             yield hold, shown

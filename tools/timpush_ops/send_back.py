@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from timpush.queueing import queue_messages
 from timpush.sending import Message, batches, send_batch
 from timpush_ops.dead_letters import EXPIRED, MALFORMED, Hold, Letter, User
-from timpush_ops.job import PAUSES
+from timpush_ops.job import FIRST_PAUSES, PAUSES
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,6 +26,9 @@ MAX_REASON = 300
 NAMED_ONLY = frozenset({MALFORMED, EXPIRED})
 """Codes that go back only when they are named: the first cannot succeed, and of the second the
 removal is no longer wanted."""
+
+
+Pauses = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,7 @@ def send_back(
 ) -> Result:
     """Send back what is chosen of what is parked; `progress` is told of messages dealt with.
 
-    After the first message that SQS does not take, none is started any more.
+    The first ones go alone. After one that SQS does not take, none is started any more.
     """
     result = Result()
     flying: set[Future[Result]] = set()
@@ -161,8 +164,9 @@ def send_back(
             if dry_run:
                 _add(result, count(plans))
             elif plans:
-                flying.add(executor.submit(carry_out, plans, queues))
-            if len(flying) >= IN_FLIGHT:
+                pauses = PAUSES if result.messages else FIRST_PAUSES
+                flying.add(executor.submit(carry_out, plans, queues, pauses))
+            if flying and (len(flying) >= IN_FLIGHT or not result.messages):
                 collect(wait(flying, return_when=FIRST_COMPLETED).done)
             progress(len(letters))
             if result.refused:
@@ -173,12 +177,12 @@ def send_back(
     return result
 
 
-def carry_out(plans: list[Plan], queues: Queues) -> Result:
+def carry_out(plans: list[Plan], queues: Queues, pauses: Pauses) -> Result:
     """Send, park anew, and only then delete, as far as SQS confirms each."""
-    plans, refused = _send(plans, queues, queues.queue_url, [plan.to_queue for plan in plans])
-    plans, more = _send(
-        plans, queues, queues.dead_letter_queue_url, [plan.to_park for plan in plans]
-    )
+    to_queue = [plan.to_queue for plan in plans]
+    plans, refused = _send(plans, to_queue, queues.sqs, queues.queue_url, pauses)
+    to_park = [plan.to_park for plan in plans]
+    plans, more = _send(plans, to_park, queues.sqs, queues.dead_letter_queue_url, pauses)
     result = count(plans)
     result.refused = refused + more
     result.deleted = _delete(plans, queues) if plans else []
@@ -187,7 +191,11 @@ def carry_out(plans: list[Plan], queues: Queues) -> Result:
 
 
 def _send(
-    plans: list[Plan], queues: Queues, url: str, messages: list[list[Message]]
+    plans: list[Plan],
+    messages: list[list[Message]],
+    sqs: "SQSClient",
+    url: str,
+    pauses: Pauses,
 ) -> tuple[list[Plan], Counter[str]]:
     """Send the messages of each plan; the plans of which all were confirmed, and why others not."""
     owners = [index for index, some in enumerate(messages) for _ in some]
@@ -195,7 +203,7 @@ def _send(
     unsent = {
         position: code
         for batch in batches(entries)
-        for position, code in send_batch(queues.sqs, url, batch, pauses=PAUSES).items()
+        for position, code in send_batch(sqs, url, batch, pauses=pauses).items()
     }
     failed = {owners[position] for position in unsent}
     left = [plan for index, plan in enumerate(plans) if index not in failed]
