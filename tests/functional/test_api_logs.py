@@ -256,7 +256,9 @@ class TestSecrecy:
     def test_the_usersig_is_in_no_line_no_reply_and_no_message(
         self, api: Api, fault: Fault | None
     ) -> None:
-        usersig = json.loads(api.timpush.secret())["usersig"]
+        secret = api.timpush.secret()
+        api.store_secret(secret)
+        usersig = json.loads(secret)["usersig"]
         info = f"usersig {usersig} or {quote_plus(usersig)} is bad"
         if fault:
             given = {"info": info} if fault.kind == "code" else {}
