@@ -24,7 +24,17 @@ from support.clients import sqs_client
 from support.examples import EXAMPLES
 from support.parking_faults import Mode, ParkingFaults, Stored
 from support.printed import printed
-from support.replies import CODES, HOPELESS, Kind, Said, Turn, answer
+from support.replies import (
+    CODES,
+    HOPELESS,
+    ODD_REPLIES,
+    ODD_ROWS,
+    ODD_STATUSES,
+    Kind,
+    Said,
+    Turn,
+    answer,
+)
 from support.rotation import moto_server
 from support.scene import UNIX_START, secret, usersig
 from support.worker import record
@@ -383,6 +393,20 @@ def test_every_promise_holds(
         result = case.handle(batch)
         result.check()
         note(result)
+
+
+EACH_KIND = [
+    *(Turn(kind, code) for kind in KINDS for code in (70107, 90034, 91000)),
+    *(Turn("odd rows", 70107, number=number) for number in range(len(ODD_ROWS))),
+    *(Turn("odd reply", number=number) for number in range(len(ODD_REPLIES))),
+    *(Turn("odd status", number=number) for number in range(len(ODD_STATUSES))),
+]
+
+
+@pytest.mark.parametrize("turn", EACH_KIND, ids="{0.kind} {0.code} {0.number}".format)
+def test_every_promise_holds_for_each_kind_of_reply(dead_letters: DeadLetters, turn: Turn) -> None:
+    batch = [("id-0", crowd(3, 2)), ("id-1", message([("account-0", ["tag-0"])]))]
+    Case(Script([turn, Turn()]), dead_letters).handle(batch).check()
 
 
 def note(result: Result) -> None:

@@ -49,6 +49,7 @@ ODD_ROWS: tuple[Callable[[str], Any], ...] = (
     lambda account: {"To_Account": [account], "ErrorCode": 70107},
     lambda _: {"To_Account": "somebody-else", "ErrorCode": 70107},
 )
+ODD_STATUSES = (502, 500, 429, 404, 301, 204, 201)
 ODD_REPLIES = (
     b"",
     b"\x00<html>",
@@ -157,7 +158,7 @@ def answer(turn: Turn, sent: Sent) -> Said:
         case "odd reply":
             return said(ODD_REPLIES[turn.number % len(ODD_REPLIES)], sense=False)
         case "odd status":
-            status = (502, 500, 429, 404, 301, 204, 201)[turn.number % 7]
+            status = ODD_STATUSES[turn.number % len(ODD_STATUSES)]
             return Said(sent, Answer(OK, status, latency), sense=False)
         case "dropped":
             error: TransientError = TransientError("ProtocolError", "no reply")
