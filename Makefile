@@ -93,7 +93,7 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
 
 ops: .venv/.stamp ## The operator's commands (ARGS="doctor --stack-name NAME"; without: how)
-	@PYTHONPATH=layers/timpush:tools $(BIN)/python -B -m timpush_ops $(or $(ARGS),--help)
+	@$(BIN)/python -B tools/timpush_ops $(or $(ARGS),--help)
 
 build: $(BUILT) ## Build the functions and the layer with sam
 

@@ -5,7 +5,6 @@ command can be killed where it surely is in the middle of its work.
 """
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -70,9 +69,8 @@ class Operated:
     def running(self, gate: "Gate", *arguments: object) -> Iterator["subprocess.Popen[bytes]"]:
         """Run a command as a process of its own that reaches AWS through the gate."""
         process = subprocess.Popen(
-            [sys.executable, "-B", "-m", "timpush_ops", *map(str, arguments)],
-            env={"PYTHONPATH": f"{ROOT}/layers/timpush{os.pathsep}{ROOT}/tools"}
-            | aws_variables(gate.url),
+            [sys.executable, "-B", ROOT / "tools/timpush_ops", *map(str, arguments)],
+            env=aws_variables(gate.url),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,

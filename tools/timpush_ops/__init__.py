@@ -4,6 +4,6 @@
 
 stack.py finds what the stack made; doctor.py holds the checks; rows.py reads a file of users,
 journal.py remembers what of it was sent, job.py sends it; dead_letters.py receives what is
-parked, send_back.py returns it; status.py adds up the worker's summary lines; cli.py is the command
-line.
+parked, export.py writes it to a file, send_back.py returns it to the queue; status.py adds up the
+worker's summary lines. The command line is cli.py, send_command.py, dlq_commands.py, options.py.
 """

@@ -1,6 +1,18 @@
-"""Run the commands: python -m timpush_ops."""
+"""Run the commands: python tools/timpush_ops, from any folder."""
 
-from timpush_ops.cli import cli
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """The command line, with the import paths it needs when it is run by its path."""
+    if not __package__:
+        root = Path(__file__).resolve().parents[2]
+        sys.path[:1] = [str(root / "layers/timpush"), str(root / "tools")]
+    from timpush_ops.cli import cli
+
+    cli(prog_name="timpush_ops")
+
 
 if __name__ == "__main__":
-    cli(prog_name="timpush_ops")
+    main()
