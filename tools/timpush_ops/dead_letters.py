@@ -29,6 +29,8 @@ EMPTY_RECEIVES = 3
 as SQS counts; that count is not exact."""
 WAIT_SECONDS = 1
 RELEASE_SECONDS = 60.0
+CLOCK_SECONDS = 1
+"""How exactly the replies of SQS tell its time."""
 MAX_IN_FLIGHT = 100_000
 """SQS keeps at most about 120,000 messages of a queue out of sight."""
 
@@ -163,10 +165,10 @@ class Hold:
 
 
 def server_time(reply: Any) -> float:
-    """The time that a reply of SQS carries, rounded up to a second; our own when it has none."""
+    """The time of a reply by SQS's clock, rounded up to a second; our own when it has none."""
     date = reply["ResponseMetadata"].get("HTTPHeaders", {}).get("date", "")
     try:
-        return parsedate_to_datetime(date).timestamp() + 1
+        return parsedate_to_datetime(date).timestamp() + CLOCK_SECONDS
     except ValueError:
         return time.time()
 

@@ -1,5 +1,6 @@
 """The commands `dlq list`, `dlq export` and `dlq send-back`."""
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Any
 import click
 
 from timpush.errors import CODES
-from timpush_ops.dead_letters import Hold, Letter, server_time
+from timpush_ops.dead_letters import CLOCK_SECONDS, Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
     FORMAT,
@@ -193,6 +194,8 @@ def send_back_parked(
     queues = Queues(make_client("sqs"), *urls, not_after, message_group_id)
     with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
         choice = Choice(frozenset(codes), job)
+        if yes:  # by then, whatever the worker parks again is later than the hold's beginning
+            time.sleep(CLOCK_SECONDS)
         result = send_back(hold, choice, queues, not yes, shown.update)
     show_result(result, yes)
 
