@@ -266,7 +266,7 @@ def log_fault(error: TimPushError) -> None:
         "error_info": error.message,
         "meaning": getattr(error, "meaning", ""),
     }
-    log("users were queued: the call failed or was not made", extra=extra)
+    log("the call failed or was not made", extra=extra)
 
 
 def log_refused(status: HTTPStatus, reason: str) -> None:

@@ -206,25 +206,25 @@ class TestQueuedAfterTheCall:
         assert (reply.content["removed"], reply.content["queued"]) == (2, 1)
         assert api.queued() == {"user-1": ["tag-0"]}
 
-    def test_a_user_listed_for_one_of_several_tags_is_queued_whole(self, api: Api) -> None:
+    def test_a_user_listed_for_its_input_is_failed_whatever_its_tags(self, api: Api) -> None:
         know(api, users(2, tags=3))
         api.timpush.account_codes["user-0"] = 90034
 
         reply = api.post(document(users(2, tags=3)))
 
-        assert (reply.status, reply.content["removed"]) == (202, 1)
-        assert api.queued() == {"user-0": ["tag-0", "tag-1", "tag-2"]}
+        assert (reply.status, reply.content["removed"]) == (200, 1)
+        assert reply.failed == {"user-0": 90034}
+        assert api.queued() == {}
 
-    def test_a_user_alone_in_a_refused_call_is_queued_when_one_of_its_tags_is_guilty(
-        self, api: Api
-    ) -> None:
+    def test_a_user_alone_in_a_refused_call_is_failed_whatever_its_tags(self, api: Api) -> None:
         know(api, users(1, tags=2))
         api.timpush.refused_tags["tag-1"] = 90034
 
         reply = api.post(document(users(1, tags=2)))
 
-        assert reply.status == 202
-        assert api.queued() == users(1, tags=2)
+        assert reply.status == 200
+        assert reply.failed == {"user-0": 90034}
+        assert api.queued() == {}
 
     def test_an_account_that_is_itself_hopeless_is_failed_whatever_its_tags(self, api: Api) -> None:
         reply = api.post(document(users(2, tags=3)))

@@ -22,7 +22,6 @@ from support.scene import (
 from timpush.client import CALL_SECONDS, Failures, TimPushClient
 from timpush.direct import Caller, Removed, remove_now
 from timpush.errors import (
-    ACCOUNT_CODES,
     CODES,
     InputError,
     SecretError,
@@ -80,7 +79,7 @@ def test_one_call_holds_all_the_users() -> None:
 
 
 @pytest.mark.parametrize("code", [*CODES, UNKNOWN_CODE])
-def test_a_listed_user_is_failed_only_when_its_one_tag_is_hopeless(code: int) -> None:
+def test_a_listed_user_is_failed_only_when_it_is_hopeless(code: int) -> None:
     desk = Desk(lambda *_: listing(["b"], code))
     hopeless = isinstance(call_error(code, ""), InputError)
     expected = "parked" if hopeless else "handed_back"
@@ -88,11 +87,10 @@ def test_a_listed_user_is_failed_only_when_its_one_tag_is_hopeless(code: int) ->
 
 
 @pytest.mark.parametrize("code", [code for code in CODES if CODES[code][0] is InputError])
-def test_with_several_tags_only_a_code_of_the_account_is_final(code: int) -> None:
+def test_a_listed_user_is_failed_for_its_input_whatever_its_tags(code: int) -> None:
     desk = Desk(lambda *_: listing(["b"], code))
     removed = desk.remove([("a", ["gold"]), ("b", ["gold", "week-pass"])])
-    expected = "parked" if code in ACCOUNT_CODES else "handed_back"
-    assert states(removed) == {"a": "removed", "b": expected}
+    assert states(removed) == {"a": "removed", "b": "parked"}
 
 
 @pytest.mark.parametrize("code", [*CODES, UNKNOWN_CODE])
@@ -107,7 +105,7 @@ def test_nobody_is_failed_by_a_call_of_several_users(code: int) -> None:
 @pytest.mark.parametrize("code", [*CODES, UNKNOWN_CODE])
 def test_a_user_alone_is_failed_by_what_is_known_to_be_hopeless(code: int) -> None:
     desk = Desk(lambda *_: failing(code))
-    removed = desk.remove([("a", ["gold"])])
+    removed = desk.remove([("a", ["gold", "week-pass"])])
     hopeless = isinstance(call_error(code, ""), InputError)
     assert states(removed) == {"a": "parked" if hopeless else "handed_back"}
 

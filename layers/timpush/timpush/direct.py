@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from timpush.client import CALL_SECONDS, Failures, TimPushClient
 from timpush.credentials import Credential, Credentials
 from timpush.errors import (
-    ACCOUNT_CODES,
     CallError,
     CredentialsError,
     InputError,
@@ -70,7 +69,7 @@ def remove_now(
         _count(error, counts)
         return Removed(_whole(users, error), error, counts)
     counts["RateLimited"] += any(isinstance(e, RateLimitError) for e in failures.values())
-    outcomes = {account: _settle(tags, failures.get(account)) for account, tags in users}
+    outcomes = {account: _settle(failures.get(account)) for account, _ in users}
     return Removed(outcomes, counts=counts)
 
 
@@ -115,7 +114,7 @@ def _whole(users: list[UserTags], error: TimPushError) -> dict[str, Outcome]:
     """The call as a whole failed; only of a user who was alone in it the guilt is known."""
     if isinstance(error, CallError):
         if len(users) == 1:
-            return {account: _settle(tags, error) for account, tags in users}
+            return {account: _settle(error) for account, _ in users}
         label = error.label
     else:
         label = "credentials"
@@ -123,11 +122,11 @@ def _whole(users: list[UserTags], error: TimPushError) -> dict[str, Outcome]:
     return dict.fromkeys((account for account, _ in users), handed_back)
 
 
-def _settle(tags: list[str], error: CallError | None) -> Outcome:
-    """One user. With several tags, the guilty one is not known unless the account itself is."""
+def _settle(error: CallError | None) -> Outcome:
+    """One user. Input that was refused is told at once: the caller can mend it."""
     if error is None:
         return REMOVED
-    if isinstance(error, InputError) and (len(tags) == 1 or error.code in ACCOUNT_CODES):
+    if isinstance(error, InputError):
         return Outcome("parked", error.code, error.message)
     return Outcome("handed_back", error.label, str(error))
 
