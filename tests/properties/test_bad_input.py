@@ -115,6 +115,7 @@ class Handled:
     def respond(self, sent: Sent) -> Answer:
         rows = [{"To_Account": account, "Tags": tags} for account, tags in sent.users]
         json.dumps(rows, ensure_ascii=False).encode()  # it can be written as a request
+        assert all(account and 1 <= len(tag.encode()) <= 50 for account, tag in sent.pairs)
         self.sent.append(sent)
         return Answer(OK)
 
