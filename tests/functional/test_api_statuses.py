@@ -351,8 +351,9 @@ class TestQueuedWithoutACall:
         batches: list[list[dict[str, Any]]] = []
 
         def take(params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
-            batches.append(json.loads(params["body"])["Entries"])
-            taken = [{"Id": entry["Id"]} for entry in batches[-1]]
+            entries = json.loads(params["body"])["Entries"]
+            batches.append(entries)  # from several threads at once
+            taken = [{"Id": entry["Id"]} for entry in entries]
             return SimpleNamespace(status_code=200), {"Successful": taken}
 
         with api.queue_hook("before-call", take):
