@@ -56,8 +56,9 @@ run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, send messages, 
 local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
 	@$(LOCAL) $(BIN)/python -m local.run --stay
 
+# Four at a time also on two cores: many of them wait more than they work.
 test: $(TOOLS) $(BUILT) ## Run all tests
-	$(BIN)/pytest
+	$(BIN)/pytest -n 4 --dist loadfile
 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
 	@$(LOCAL) $(BIN)/python -m reliability.outage
