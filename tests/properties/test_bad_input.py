@@ -124,22 +124,28 @@ class Handled:
 
 
 def asked(text: str) -> set[tuple[str, str]]:
-    """What a body asks for, if it is one."""
-    return {
-        (user["To_Account"], tag) for user in json.loads(text)["UserTags"] for tag in user["Tags"]
-    }
+    """What a body asks for; it must be JSON by the letter, and no object may hold a key twice."""
+    document = json.loads(text, object_pairs_hook=keys_once, parse_constant=pytest.fail)
+    return {(user["To_Account"], tag) for user in document["UserTags"] for tag in user["Tags"]}
+
+
+def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    assert len(dict(pairs)) == len(pairs)
+    return dict(pairs)
 
 
 def check(text: str, **attributes: str) -> None:
-    """A batch of this body among two good ones."""
-    handled = Handled([body({"before": ["t"]}), text, body({"after": ["t"]})], **attributes)
-    _, message_id, _ = handled.ids
+    """A batch of this body, two good ones and one that is parked."""
+    others = [body({"before": ["t"]}), body({"after": ["t"]}), "malformed"]
+    handled = Handled([*others, text], **attributes)
+    *_, malformed_id, message_id = handled.ids
     assert {("before", "t"), ("after", "t")} <= handled.done
+    assert handled.parked(malformed_id)
+    assert set(handled.queue.held) <= {message_id}
     if message_id in handled.queue.held:
         assert is_no_message(text), "it was handed back, and will be for ever"
         assert not handled.parked(message_id)
         return
-    assert set(handled.queue.held) == set()
     if not handled.parked(message_id):
         assert asked(text) <= handled.done
         return

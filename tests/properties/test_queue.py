@@ -34,6 +34,8 @@ SHARE = 25
 SECONDS = 120.0
 MAX_RECEIVES_AFTER = 3
 """The most that a message is received once all is mended."""
+MAX_SECONDS_AFTER = 3_600.0
+"""The most that it takes to drain the queue then: a visibility timeout and a few backoffs."""
 
 ACCOUNTS = st.integers(0, 15).map("account-{}".format) | st.integers(0, 2).map((GONE + "{}").format)
 TAGS = st.integers(0, 12).map("tag-{}".format) | st.integers(0, 12).map(
@@ -157,7 +159,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
         self.timpush_is_mended()
         self.usersig_is_renewed()
         self.sqs_changes(False, False, 0.0)
-        rounds = 0
+        rounds, mended_at = 0, self.world.time.clock()
         while (visible_at := self.queue.next_visible()) is not None:
             wait = max(0.0, visible_at - self.world.time.clock())
             receives = {one.message_id: one.receives for one in self.queue.held.values()}
@@ -166,6 +168,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.batch_is_worked_on(Random(rounds), 1_000, wait)
             rounds += 1
         event(f"messages: {min(len(self.sent), 20)}", f"rounds to drain: {rounds}")
+        assert self.world.time.clock() - mended_at <= MAX_SECONDS_AFTER
         assert not self.queue.moved, "received too often"
         for message_id in self.sent:
             self.check_ended(message_id, 0.0)
