@@ -19,7 +19,6 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
 from timpush.client import TimPushClient
@@ -33,6 +32,13 @@ from timpush.errors import (
     TimPushError,
 )
 from timpush.messages import Document, UserTags, parse
+from timpush.metrics import (
+    CALL_LATENCY,
+    ENDPOINT,
+    NAMESPACE,
+    USERSIG_SECONDS_LEFT,
+    counters,
+)
 from timpush.outcomes import Outcome
 from timpush.packing import MAX_TAGS, MAX_USERS, merge
 from timpush.queueing import queue_messages
@@ -49,31 +55,22 @@ QUEUE_SECONDS = 4.0
 REPLY_SECONDS = 0.5
 RETRY_AFTER_SECONDS = 5
 ASYNC = "respond-async"
-METRICS = (
-    "UsersRemoved",
-    "UsersFailed",
-    "UsersQueued",
-    "UsersUnaccounted",
-    "Calls",
-    "CallsFailed",
-    "RateLimited",
-    "CredentialErrors",
-)
 TOO_LARGE = Outcome("parked", "TooLarge", "the account is too long for a message")
 QUEUED = Outcome("handed_back", "accepted")
 
 logger = Logger()
-metrics = Metrics(namespace="TimPushRemoveTag")
+metrics = Metrics(namespace=NAMESPACE)
 app = APIGatewayRestResolver()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Endpoint:
-    """What this environment keeps between requests."""
+    """What this environment keeps between requests; `cold` until the first has been answered."""
 
     settings: ApiSettings
     caller: Caller
     sqs: "SQSClient"
+    cold: bool = True
 
 
 @dataclass(slots=True)
@@ -121,7 +118,7 @@ def remove_tags() -> Response[str]:
         until = deadline - QUEUE_SECONDS
         removal = remove_now(users, document.not_after, endpoint.caller, until)
     settled = settle(users, removal, document, endpoint, deadline - REPLY_SECONDS)
-    report(removal, settled, time.monotonic() - started)
+    report(removal, settled, endpoint, time.monotonic() - started)
     return make_reply(settled, preferred)
 
 
@@ -230,7 +227,7 @@ def count(outcomes: Mapping[str, Outcome], unaccounted: Mapping[str, None]) -> S
     return settled
 
 
-def report(removal: Removed, settled: Settled, seconds: float) -> None:
+def report(removal: Removed, settled: Settled, endpoint: Endpoint, seconds: float) -> None:
     """One summary line and the metrics; why the call failed in a line of its own."""
     if removal.error:
         log_fault(removal.error)
@@ -242,6 +239,7 @@ def report(removal: Removed, settled: Settled, seconds: float) -> None:
         extra={
             "users": len(removal.outcomes),
             "calls": removal.counts["Calls"],
+            "slowest_call_ms": round((removal.seconds or 0.0) * 1000),
             "removed": settled.removed,
             "failed": dict(failed),
             "queued": dict(settled.queued),
@@ -252,8 +250,19 @@ def report(removal: Removed, settled: Settled, seconds: float) -> None:
     counts = Counter(removal.counts)
     counts["UsersRemoved"], counts["UsersFailed"] = settled.removed, failed.total()
     counts["UsersQueued"], counts["UsersUnaccounted"] = queued, len(settled.unaccounted)
-    for name in METRICS:
-        metrics.add_metric(name, MetricUnit.Count, counts[name])
+    counts["ColdStarts"], endpoint.cold = int(endpoint.cold), False
+    measure(removal, counts, endpoint.caller.credentials.seconds_left())
+
+
+def measure(removal: Removed, counts: Counter[str], usersig_seconds_left: float | None) -> None:
+    """Emit the metrics; `usersig_seconds_left` is None while the secret was not read."""
+    for name in counters(ENDPOINT):
+        metrics.add_metric(name, ENDPOINT[name].unit, counts[name])
+    if removal.seconds is not None:
+        metrics.add_metric(CALL_LATENCY, ENDPOINT[CALL_LATENCY].unit, round(removal.seconds * 1000))
+    if usersig_seconds_left is not None:
+        unit = ENDPOINT[USERSIG_SECONDS_LEFT].unit
+        metrics.add_metric(USERSIG_SECONDS_LEFT, unit, usersig_seconds_left)
     metrics.flush_metrics()
 
 

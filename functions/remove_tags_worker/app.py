@@ -11,14 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
 from timpush.client import TimPushClient
 from timpush.credentials import Credentials
 from timpush.errors import MalformedMessageError
 from timpush.messages import Document, parse
-from timpush.outcomes import Ledger
+from timpush.metrics import (
+    CALL_LATENCY,
+    HANDED_BACK,
+    NAMESPACE,
+    USERS_PER_CALL,
+    USERSIG_SECONDS_LEFT,
+    WORKER,
+    counters,
+)
+from timpush.outcomes import EXPIRED, Ledger
 from timpush.packing import merge
 from timpush.parking import Failed, park_failed, park_malformed, send_parked
 from timpush.redaction import guard_logs
@@ -44,18 +52,9 @@ MEND = {
     "credentials": "store a valid UserSig of an admin of this app in the secret",
     "configuration": "check the region, and the app's plan and Push feature in Tencent's console",
 }
-METRICS = (
-    "UsersRemoved",
-    "UsersParked",
-    "MessagesHandedBack",
-    "Calls",
-    "CallsFailed",
-    "RateLimited",
-    "CredentialErrors",
-)
 
 logger = Logger()
-metrics = Metrics(namespace="TimPushRemoveTag")
+metrics = Metrics(namespace=NAMESPACE)
 
 
 @dataclass(slots=True)
@@ -73,13 +72,14 @@ class Batch:
     handed_back: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Worker:
-    """What this environment keeps between invocations."""
+    """What this environment keeps between invocations; `cold` until the first has ended."""
 
     settings: Settings
     environment: Environment
     sqs: "SQSClient"
+    cold: bool = True
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
@@ -199,11 +199,7 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
     log_faults(removal)
     log_parked(batch, worker.settings.hash_accounts)
     usersig_seconds_left = report_usersig(worker)
-    parked = Counter(
-        str(code)
-        for failed in batch.failed.values()
-        for _, code in {(account, outcome.code) for account, _, outcome in failed}
-    )
+    parked = count_parked(batch)
     removed = removal.ledger.removed()
     logger.info(
         "batch settled",
@@ -211,6 +207,7 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
             "messages": len(batch.documents) + len(batch.malformed),
             "users": len(removal.ledger.wanted),
             "calls": removal.counts["Calls"],
+            "slowest_call_ms": round(max(removal.latencies, default=0.0) * 1000),
             "removed": removed,
             "parked": dict(parked),
             "malformed_messages": len(batch.malformed),
@@ -221,11 +218,41 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
             **jobs_in_log(batch),
         },
     )
-    counts = Counter(removal.counts)
+    counts = Counter(removal.counts) + count_handed_back(batch)
     counts["UsersRemoved"], counts["UsersParked"] = removed, parked.total()
+    counts["UsersParkedExpired"] = parked[str(EXPIRED.code)]
+    counts["UsersParkedInput"] = parked.total() - parked[str(EXPIRED.code)]
+    counts["MessagesParkedMalformed"] = len(batch.malformed)
+    counts["ColdStarts"], worker.cold = int(worker.cold), False
+    measure(removal, counts)
+
+
+def count_parked(batch: Batch) -> Counter[str]:
+    """How many users were parked with each code."""
+    return Counter(
+        str(code)
+        for failed in batch.failed.values()
+        for _, code in {(account, outcome.code) for account, _, outcome in failed}
+    )
+
+
+def count_handed_back(batch: Batch) -> Counter[str]:
+    """How many messages are handed back, in all and by reason."""
+    counts = Counter(
+        HANDED_BACK.get(reason, "HandedBackUnknown") for reason in batch.handed_back.values()
+    )
     counts["MessagesHandedBack"] = len(batch.handed_back)
-    for name in METRICS:
-        metrics.add_metric(name, MetricUnit.Count, counts[name])
+    return counts
+
+
+def measure(removal: Removal, counts: Counter[str]) -> None:
+    """Emit the metrics. Those of single calls come first: a hundred values fill a line."""
+    for users in removal.users_per_call:
+        metrics.add_metric(USERS_PER_CALL, WORKER[USERS_PER_CALL].unit, users)
+    for seconds in list(removal.latencies):  # a call that was given up may still end
+        metrics.add_metric(CALL_LATENCY, WORKER[CALL_LATENCY].unit, round(seconds * 1000))
+    for name in counters(WORKER):
+        metrics.add_metric(name, WORKER[name].unit, counts[name])
     metrics.flush_metrics()
 
 
@@ -238,7 +265,7 @@ def report_usersig(worker: Worker) -> int | None:
     seconds = credentials.seconds_left()
     if seconds is None:
         return None
-    metrics.add_metric("UserSigSecondsLeft", MetricUnit.Seconds, seconds)
+    metrics.add_metric(USERSIG_SECONDS_LEFT, WORKER[USERSIG_SECONDS_LEFT].unit, seconds)
     if seconds < USERSIG_LOW_SECONDS or credentials.fault:
         extra = {
             "secret": worker.settings.secret_id,

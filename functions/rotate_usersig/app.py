@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 from aws_lambda_powertools import Logger, Metrics
-from aws_lambda_powertools.metrics import MetricUnit
 from botocore.config import Config
 
 from timpush import usersig
@@ -34,6 +33,7 @@ from timpush.errors import (
     TimPushError,
     TransientError,
 )
+from timpush.metrics import NAMESPACE, ROTATION, USERSIG_SECONDS_LEFT
 from timpush.redaction import guard_logs
 from timpush.settings import RotationSettings, read_rotation_settings
 
@@ -44,7 +44,7 @@ REPLY_SECONDS = 1.0
 """Kept free at the end of the call that proves the UserSig."""
 
 logger = Logger()
-metrics = Metrics(namespace="TimPushRemoveTag")
+metrics = Metrics(namespace=NAMESPACE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +176,7 @@ def finish_secret(rotation: Rotation) -> None:
     )
     seconds = credential.expires_at - time.time()
     logger.info("the UserSig is current", extra={"usersig_seconds_left": round(seconds)})
-    metrics.add_metric("UserSigSecondsLeft", MetricUnit.Seconds, seconds)
+    metrics.add_metric(USERSIG_SECONDS_LEFT, ROTATION[USERSIG_SECONDS_LEFT].unit, seconds)
     metrics.flush_metrics()
 
 

@@ -60,6 +60,7 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
                 "EndpointUrl": timpush.url,
                 "SigningKeySecretArn": store_key(secrets, timpush),
                 "RotationSchedule": "",  # the emulator knows none
+                "SavedQueries": "false",  # nor these
             }
             outputs = deploy(endpoint_url, parameters)
             functions = client("lambda", endpoint_url)

@@ -13,6 +13,7 @@ from timpush.client import CALL_SECONDS, Failures, TimPushClient
 from timpush.credentials import Credential, Credentials
 from timpush.errors import (
     CallError,
+    ConfigurationError,
     CredentialsError,
     InputError,
     RateLimitError,
@@ -40,12 +41,14 @@ class Caller:
 class Removed:
     """What became of each account, why the call as a whole failed, and the calls by metric name.
 
-    A parked account can never succeed; nothing was sent to a dead-letter queue.
+    A parked account can never succeed; nothing was sent to a dead-letter queue. `seconds` is how
+    long the call took, None without one.
     """
 
     outcomes: dict[str, Outcome]
     error: TimPushError | None = None
     counts: Counter[str] = field(default_factory=Counter)
+    seconds: float | None = None
 
 
 def remove_now(
@@ -57,6 +60,7 @@ def remove_now(
     after `not_after` (Unix seconds), with a UserSig known to be refused, or without time for it.
     """
     counts: Counter[str] = Counter()
+    started: float | None = None
     if not_after is not None and not_after < caller.now():
         return Removed(dict.fromkeys((account for account, _ in users), EXPIRED))
     try:
@@ -64,13 +68,15 @@ def remove_now(
         if caller.clock() + CALL_SECONDS > deadline:
             raise TransientError("Deadline", "no time was left to call")
         counts["Calls"] += 1
+        started = caller.clock()
         failures = _call(users, credential, caller, deadline)
     except TimPushError as error:
         _count(error, counts)
-        return Removed(_whole(users, error), error, counts)
+        seconds = None if started is None else caller.clock() - started
+        return Removed(_whole(users, error), error, counts, seconds)
     counts["RateLimited"] += any(isinstance(e, RateLimitError) for e in failures.values())
     outcomes = {account: _settle(failures.get(account)) for account, _ in users}
-    return Removed(outcomes, counts=counts)
+    return Removed(outcomes, counts=counts, seconds=caller.clock() - started)
 
 
 def _sign_in(caller: Caller) -> Credential:
@@ -135,3 +141,4 @@ def _count(error: TimPushError, counts: Counter[str]) -> None:
     counts["CallsFailed"] += counts["Calls"]
     counts["RateLimited"] += isinstance(error, RateLimitError)
     counts["CredentialErrors"] += isinstance(error, SecretError | CredentialsError)
+    counts["ConfigurationErrors"] += isinstance(error, ConfigurationError)

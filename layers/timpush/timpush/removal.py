@@ -107,7 +107,8 @@ class Removal:
 
     `wanted` is what to remove; `deadline` (of the clock) is when the last call must have ended.
     `ledger` holds the outcomes, `counts` the calls by metric name, `faults` each distinct error
-    with the number of calls and users it struck, `stopped` why no further call was started.
+    with the number of calls and users it struck, `stopped` why no further call was started,
+    `users_per_call` and `latencies` (seconds) a value for each call that started or ended.
     """
 
     def __init__(self, wanted: Wanted, environment: Environment, deadline: float) -> None:
@@ -115,6 +116,8 @@ class Removal:
         self.counts: Counter[str] = Counter()
         self.faults: Counter[tuple[str, int | str, str]] = Counter()
         self.stopped = ""
+        self.users_per_call: list[int] = []
+        self.latencies: list[float] = []
         self._expires = any(min(tags.values()) < math.inf for tags in wanted.values())
         self._env = environment
         self._standing = environment.standing
@@ -204,6 +207,7 @@ class Removal:
         ]
         if call.users and self._credential:
             self.counts["Calls"] += 1
+            self.users_per_call.append(len(call.users))
             if self._credential == self._standing.refused:
                 self._standing.tried_at = self._env.now()
             begun = threading.Event()
@@ -216,7 +220,11 @@ class Removal:
         self, begun: threading.Event, users: list[UserTags], credential: Credential
     ) -> Failures:
         begun.set()
-        return self._env.client.remove_tag(users, credential, self._deadline)
+        started = self._env.clock()
+        try:
+            return self._env.client.remove_tag(users, credential, self._deadline)
+        finally:
+            self.latencies.append(self._env.clock() - started)
 
     def _unexpired_wanted(self) -> dict[str, list[str]]:
         return {
@@ -275,6 +283,8 @@ class Removal:
     def _settle_user(self, account: str, tags: list[str], error: CallError) -> None:
         """A listed user: parked when hopeless, its tags tried apart when one may be guilty."""
         if not isinstance(error, InputError):
+            self.counts["CredentialErrors"] += isinstance(error, CredentialsError)
+            self.counts["ConfigurationErrors"] += isinstance(error, ConfigurationError)
             self._hand_back([(account, tags)], error)
         elif len(tags) > 1 and error.code not in ACCOUNT_CODES:
             self._isolate([(account, tags)], error)
@@ -299,6 +309,7 @@ class Removal:
             case CredentialsError():
                 self._refused(call, credential, error)
             case ConfigurationError():
+                self.counts["ConfigurationErrors"] += 1
                 self._standing.down = True
                 self._stop("configuration", _explain(error))
             case InputError():

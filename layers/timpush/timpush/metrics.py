@@ -1,0 +1,84 @@
+"""Every metric of the application, as data: who emits it, its unit, and what it says.
+
+Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker and rotation,
+`<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic, and so
+is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
+"""
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+NAMESPACE = "TimPushRemoveTag"
+
+
+class Metric(NamedTuple):
+    """`unit` is CloudWatch's name of it."""
+
+    unit: str
+    meaning: str
+
+
+USERSIG_SECONDS_LEFT = "UserSigSecondsLeft"
+USERS_PER_CALL = "UsersPerCall"
+CALL_LATENCY = "CallLatency"
+
+_CALLS = {
+    "Calls": Metric("Count", "calls to TIMPush, retries included"),
+    "CallsFailed": Metric("Count", "calls that failed as a whole"),
+    CALL_LATENCY: Metric("Milliseconds", "from a call's start to its end; one value a call"),
+    "RateLimited": Metric("Count", "calls and listed users that TIMPush refused by rate"),
+    "CredentialErrors": Metric("Count", "refusals of the UserSig; secrets without a usable one"),
+    "ConfigurationErrors": Metric("Count", "refusals for region, plan, app or product"),
+    "ColdStarts": Metric("Count", "first invocations of an environment"),
+    USERSIG_SECONDS_LEFT: Metric("Seconds", "remaining life of the UserSig"),
+}
+
+WORKER = {
+    "UsersRemoved": Metric("Count", "users who lost every tag that was wanted off them"),
+    "UsersParked": Metric("Count", "users parked, once for each code"),
+    "UsersParkedInput": Metric("Count", "of these: refused by TIMPush for good"),
+    "UsersParkedExpired": Metric("Count", "of these: `NotAfter` had passed"),
+    "MessagesParkedMalformed": Metric("Count", "messages parked whole: they break the contract"),
+    "MessagesHandedBack": Metric("Count", "messages that come back"),
+    "HandedBackTransient": Metric("Count", "of these: no reply, no sense in it, or TIMPush down"),
+    "HandedBackRateLimited": Metric("Count", "of these: refused by rate"),
+    "HandedBackCredentials": Metric("Count", "of these: no UserSig that TIMPush takes"),
+    "HandedBackConfiguration": Metric("Count", "of these: region, plan, app or product"),
+    "HandedBackUnknown": Metric("Count", "of these: a code that is not documented"),
+    "HandedBackUnfinished": Metric("Count", "of these: no time, or no extra call, was left"),
+    "HandedBackParking": Metric("Count", "of these: the dead-letter queue did not take them"),
+    USERS_PER_CALL: Metric("Count", "users in a call (100 is full); one value a call"),
+    **_CALLS,
+}
+
+ENDPOINT = {
+    "UsersRemoved": Metric("Count", "users whose tags were removed before the reply"),
+    "UsersFailed": Metric("Count", "users who can never succeed, as told in the reply"),
+    "UsersQueued": Metric("Count", "users put onto the queue"),
+    "UsersUnaccounted": Metric("Count", "users whom the queue did not take: to be sent again"),
+    **_CALLS,
+}
+
+ROTATION = {USERSIG_SECONDS_LEFT: _CALLS[USERSIG_SECONDS_LEFT]}
+
+HANDED_BACK = {
+    "transient": "HandedBackTransient",
+    "down": "HandedBackTransient",
+    "rate_limited": "HandedBackRateLimited",
+    "credentials": "HandedBackCredentials",
+    "configuration": "HandedBackConfiguration",
+    "unknown": "HandedBackUnknown",
+    "deadline": "HandedBackUnfinished",
+    "unsent": "HandedBackUnfinished",
+    "isolation": "HandedBackUnfinished",
+    "parking": "HandedBackParking",
+}
+"""Why a message is handed back -> the metric that counts it."""
+
+SAMPLED = frozenset({USERS_PER_CALL, CALL_LATENCY, USERSIG_SECONDS_LEFT})
+"""Metrics with any number of values an invocation."""
+
+
+def counters(metrics: dict[str, Metric]) -> Iterable[str]:
+    """The metrics that have one value an invocation, 0 included."""
+    return (name for name in metrics if name not in SAMPLED)
