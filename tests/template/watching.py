@@ -1,0 +1,79 @@
+"""What the alarms and the dashboard of a translated template watch."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from template.reading import Resource, of_type
+from template.translate import Template
+from timpush.metrics import NAMESPACE
+
+WORKER_SERVICE = "${AWS::StackName}"
+ENDPOINT_SERVICE = "${AWS::StackName}-endpoint"
+
+
+class Watched(NamedTuple):
+    """A metric; `where` is the id of the alarm or the title of the widget that names it."""
+
+    where: str
+    namespace: str
+    name: str
+    dimensions: dict[str, str]
+
+
+def alarms(template: Template) -> dict[str, Resource]:
+    """The alarms by logical id."""
+    return of_type(template, "AWS::CloudWatch::Alarm")
+
+
+def widgets(template: Template) -> list[dict[str, Any]]:
+    """The widgets of the dashboard, as JSON holds them once CloudFormation has filled it in."""
+    ((_, dashboard),) = of_type(template, "AWS::CloudWatch::Dashboard").items()
+    text, _ = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    found: list[dict[str, Any]] = json.loads(text)["widgets"]
+    assert found
+    return found
+
+
+def watched(template: Template) -> Iterator[Watched]:
+    """Each metric that an alarm or a widget names."""
+    for where, alarm in alarms(template).items():
+        one = alarm["Properties"]
+        dimensions = {row["Name"]: _text(row["Value"]) for row in one["Dimensions"]}
+        yield Watched(where, one["Namespace"], one["MetricName"], dimensions)
+    for widget in widgets(template):
+        for row in widget["properties"].get("metrics", []):
+            *names, last = row
+            if isinstance(last, str):
+                names.append(last)
+            if names:  # a row without names is an expression
+                title = widget["properties"]["title"]
+                dimensions = dict(zip(names[2::2], names[3::2], strict=True))
+                yield Watched(title, names[0], names[1], dimensions)
+
+
+def own(template: Template) -> dict[str, set[str]]:
+    """The names of the application's own metrics that are watched, by service."""
+    found: dict[str, set[str]] = {}
+    for one in watched(template):
+        if one.namespace == NAMESPACE:
+            assert list(one.dimensions) == ["service"], one
+            found.setdefault(one.dimensions["service"], set()).add(one.name)
+    return found
+
+
+def references(widget: dict[str, Any]) -> set[str]:
+    """The names within `${...}` that a widget holds."""
+    return set(re.findall(r"\$\{([^}]+)\}", json.dumps(widget)))
+
+
+def _text(value: Any) -> str:
+    match value:
+        case {"Ref": name}:
+            return f"${{{name}}}"
+        case {"Fn::Sub": text}:
+            return str(text)
+        case {"Fn::GetAtt": [name, attribute]}:
+            return f"${{{name}.{attribute}}}"
+    return str(value)
