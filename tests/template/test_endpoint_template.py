@@ -201,6 +201,7 @@ class TestFunction:
                 ["logs:CreateLogStream", "logs:PutLogEvents"],
                 {"Fn::GetAtt": ["RemoveTagsEndpointLogGroup", "Arn"]},
             ),
+            "SendTraces": (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*"),
         }
 
 

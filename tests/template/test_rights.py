@@ -9,6 +9,7 @@ from template.translate import Template
 from timpush.credentials import parse_secret
 from timpush.errors import SecretError
 
+TRACES = (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
 SECRET = {"Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]}
 
 
@@ -42,6 +43,7 @@ def test_worker_may_do_exactly_this(translated: Template) -> None:
             ["logs:CreateLogStream", "logs:PutLogEvents"],
             {"Fn::GetAtt": ["RemoveTagsWorkerLogGroup", "Arn"]},
         ),
+        "SendTraces": TRACES,
     }
     assert {one["Effect"] for one in found.values()} == {"Allow"}
 

@@ -1,0 +1,122 @@
+"""docs/operations.md says of metrics, money, capacity and outputs what template and code say."""
+
+import re
+
+import pytest
+
+from template.reading import of_type
+from template.translate import ROOT, Template
+from template.watching import alarms
+from timpush.metrics import ENDPOINT, ROTATION, WORKER, Metric
+
+TEXT = (ROOT / "docs/operations.md").read_text()
+CALL_USERS = 100
+USED = 0.95
+BACKLOGS = (100_000, 1_000_000, 10_000_000)
+
+
+def table(heading: str) -> list[list[str]]:
+    """The rows of the first table under a heading."""
+    section = re.split(r"^## ", TEXT.partition(f"## {heading}\n")[2], flags=re.MULTILINE)[0]
+    rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
+    assert len(rows) > 2
+    return [[cell.strip() for cell in re.split(r" ?\| ?", row)] for row in rows[2:]]
+
+
+def meaning(name: str) -> str:
+    known = [metrics[name] for metrics in (WORKER, ENDPOINT) if name in metrics]
+    return "; endpoint: ".join(dict.fromkeys(one.meaning for one in known))
+
+
+def test_the_metrics_are_those_of_the_code() -> None:
+    every: dict[str, Metric] = ENDPOINT | WORKER
+    expected = {
+        (
+            f"`{name}`",
+            "x" if name in WORKER else "",
+            "x" if name in ENDPOINT else "",
+            metric.unit,
+            meaning(name),
+        )
+        for name, metric in every.items()
+    }
+    assert {tuple(row) for row in table("Metrics")} == expected
+
+
+def test_the_capacity_is_what_the_mapping_and_the_budget_give(translated: Template) -> None:
+    rows = [
+        [int(cell.removesuffix(" s").replace(",", "")) for cell in r] for r in table("Capacity")
+    ]
+    mapping = translated["Mappings"]["CallsPerSecond"]
+    assert [str(row[0]) for row in rows] == list(mapping)
+    for rate, calls, users, *seconds in rows:
+        assert str(calls) == mapping[str(rate)]["Worker"]
+        assert users == round(calls * CALL_USERS * USED)
+        assert seconds == [round(backlog / users) for backlog in BACKLOGS]
+
+
+def test_the_monthly_cost_counts_what_there_is(translated: Template) -> None:
+    by_condition = [one.get("Condition") for one in alarms(translated).values()]
+    assert set(ROTATION) <= set(WORKER)  # the same series: the same service and name
+    expected = {
+        "metrics of the worker and the rotation": len(WORKER),
+        "metrics of the endpoint": len(ENDPOINT),
+        "alarms": by_condition.count(None),
+        "alarms of the endpoint": by_condition.count("HasApi"),
+        "alarms of the rotation": by_condition.count("HasSigningKey"),
+        "dashboard": len(of_type(translated, "AWS::CloudWatch::Dashboard")),
+        "KMS key of the alarms' topic, with `AlarmEmail`": len(
+            of_type(translated, "AWS::KMS::Key")
+        ),
+        "secret of the UserSig": len(of_type(translated, "AWS::SecretsManager::Secret")),
+        "secret of the key, with `SigningKeySecretArn`": 1,  # of the user's own
+    }
+    rows = table("Cost")
+    assert len(of_type(translated, "AWS::KMS::Key")) == 1
+    assert {what: int(count) for what, count, _, _ in rows} == expected
+    for _, count, each, month in rows:
+        assert int(count) * cents(each) == cents(month)
+
+
+def number(cell: str) -> int:
+    return int(cell.removesuffix(" s").replace(",", ""))
+
+
+def cents(price: str) -> int:
+    return round(float(price.removeprefix("$")) * 100)
+
+
+@pytest.mark.parametrize("document", ["operations.md", "usersig.md", "reliability.md"])
+def test_each_output_that_it_names_exists(written: Template, document: str) -> None:
+    text = (ROOT / "docs" / document).read_text()
+    named = {
+        name
+        for listed in re.findall(r"outputs? (`\w+`(?:, `\w+`)*)", text)
+        for name in re.findall(r"\w+", listed)
+    }
+    assert named
+    assert named <= set(written["Outputs"])
+
+
+def test_each_saved_query_is_described(translated: Template) -> None:
+    queries = of_type(translated, "AWS::Logs::QueryDefinition").values()
+    names = {one["Properties"]["Name"]["Fn::Sub"] for one in queries}
+    assert names == {f"${{AWS::StackName}}/{row[0]}" for row in table("Saved queries")}
+    assert all(one["Condition"] == "HasSavedQueries" for one in queries)
+
+
+def test_each_link_within_it_leads_somewhere() -> None:
+    headings = {
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+        for heading in re.findall(r"^##+ (.+)$", TEXT, re.MULTILINE)
+    }
+    links = set(re.findall(r"\]\(#([\w-]+)\)", TEXT))
+    assert links
+    assert links <= headings
+
+
+def test_sections_of_other_documents_that_it_names_exist() -> None:
+    named = re.findall(r"(README\.md|docs/\w+\.md), \"([^\"]+)\"", " ".join(TEXT.split()))
+    assert named
+    for path, heading in named:
+        assert re.search(rf"^##+ {re.escape(heading)}$", (ROOT / path).read_text(), re.MULTILINE)
