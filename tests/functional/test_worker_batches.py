@@ -1,5 +1,6 @@
 """The worker's function: what it calls, what it reports, what it parks."""
 
+import gc
 import json
 
 import pytest
@@ -207,3 +208,11 @@ def test_a_visibility_timeout_that_cannot_be_set_changes_nothing(worker: Worker)
     worker.store_secret("no JSON")
     # When they are handed back, the reply is the same
     assert worker.handle(sqs_event([body({"user": ["gold"]})])) == ["m0"]
+
+
+def test_garbage_is_collected_again_once_a_batch_is_read(worker: Worker) -> None:
+    worker.remove(body({"user": ["gold"]}))
+    assert gc.isenabled()
+    with pytest.raises(KeyError):  # no event of SQS lacks a body
+        worker.handle({"Records": [{"messageId": "m0"}]})
+    assert gc.isenabled()

@@ -43,7 +43,7 @@ def cut(wanted: Mapping[str, Collection[str]]) -> Iterator[list[UserTags]]:
     Whoever has the most tags left comes first, so the number of calls is the least there can be;
     among equals the order is kept, so users of one message stay together.
     """
-    if all(len(tags) <= MAX_TAGS for tags in wanted.values()):
+    if max(map(len, wanted.values()), default=0) <= MAX_TAGS:
         users = [(account, list(tags)) for account, tags in wanted.items()]
         for start in range(0, len(users), MAX_USERS):
             yield from _long_accounts_apart(users[start : start + MAX_USERS])
@@ -69,7 +69,9 @@ def _chunks(tags: Iterable[str]) -> list[list[str]]:
 
 def _long_accounts_apart(call: list[UserTags]) -> Iterator[list[UserTags]]:
     long = [user for user in call if len(user[0]) >= LONG_ACCOUNT]
-    if len(call) > len(long):
-        yield [user for user in call if len(user[0]) < LONG_ACCOUNT] if long else call
+    if not long:
+        yield call
+    elif len(call) > len(long):
+        yield [user for user in call if len(user[0]) < LONG_ACCOUNT]
     for user in long:
         yield [user]

@@ -10,10 +10,10 @@ import random
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from timpush.budget import Budget
@@ -118,7 +118,9 @@ class Removal:
         self.stopped = ""
         self.users_per_call: list[int] = []
         self.latencies: list[float] = []
-        self._expires = any(min(tags.values()) < math.inf for tags in wanted.values())
+        self._expires = not set(chain.from_iterable(map(dict.values, wanted.values()))) <= {
+            math.inf
+        }
         self._env = environment
         self._standing = environment.standing
         self._deadline = deadline
@@ -132,11 +134,10 @@ class Removal:
         self._flying: dict[Future[Failures], tuple[Call, Credential]] = {}
         self._waiting: list[tuple[float, int, Call]] = []
         self._isolating: list[tuple[int, int, int, Call]] = []
-        self._ready: deque[Call] = deque()
+        self._ready = deque(Call(users) for users in cut(self._unexpired_wanted()))
 
     def run(self) -> None:
         """Send what is wanted until all is settled, time is up, or going on makes no sense."""
-        self._ready.extend(Call(users) for users in cut(self._unexpired_wanted()))
         if self._ready and self._has_time(self._budget.earliest()):
             self._sign_in()
             self._env.client.drop_idle_connections()
@@ -200,11 +201,12 @@ class Removal:
             self._sign_in()  # an expired UserSig is never sent; a new one goes by one call first
             return
         call = self._next_call()
-        call.users = [
-            (account, alive)
-            for account, tags in call.users
-            if (alive := self._unexpired(account, tags))
-        ]
+        if self._expires:
+            call.users = [
+                (account, alive)
+                for account, tags in call.users
+                if (alive := self._unexpired(account, tags))
+            ]
         if call.users and self._credential:
             self.counts["Calls"] += 1
             self.users_per_call.append(len(call.users))
@@ -226,7 +228,9 @@ class Removal:
         finally:
             self.latencies.append(self._env.clock() - started)
 
-    def _unexpired_wanted(self) -> dict[str, list[str]]:
+    def _unexpired_wanted(self) -> Mapping[str, Collection[str]]:
+        if not self._expires:
+            return self.ledger.wanted
         return {
             account: alive
             for account, tags in self.ledger.wanted.items()
@@ -234,8 +238,6 @@ class Removal:
         }
 
     def _unexpired(self, account: str, tags: list[str]) -> list[str]:
-        if not self._expires:
-            return tags
         until, now = self.ledger.wanted[account], self._env.now()
         expired = [tag for tag in tags if until[tag] < now]
         if not expired:
