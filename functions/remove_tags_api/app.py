@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ from timpush.outcomes import Outcome
 from timpush.packing import MAX_TAGS, MAX_USERS, merge
 from timpush.queueing import queue_messages
 from timpush.redaction import guard_logs
-from timpush.sending import MAX_BYTES, REQUEST_ID, send
+from timpush.sending import MAX_BYTES, REQUEST_ID, Message, send
 from timpush.settings import ApiSettings, read_api_settings
 
 if TYPE_CHECKING:
@@ -55,6 +55,10 @@ QUEUE_SECONDS = 4.0
 REPLY_SECONDS = 0.5
 RETRY_AFTER_SECONDS = 5
 ASYNC = "respond-async"
+CONFIG = Config(
+    connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}
+)
+"""Of the AWS clients: the defaults would outlast the function."""
 TOO_LARGE = Outcome("parked", "TooLarge", "the account is too long for a message")
 QUEUED = Outcome("handed_back", "accepted")
 
@@ -63,14 +67,18 @@ metrics = Metrics(namespace=NAMESPACE)
 app = APIGatewayRestResolver()
 
 
-@dataclass(slots=True)
+@dataclass
 class Endpoint:
     """What this environment keeps between requests; `cold` until the first has been answered."""
 
     settings: ApiSettings
     caller: Caller
-    sqs: "SQSClient"
     cold: bool = True
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """Made when something is to be queued: a start in which all is settled does without."""
+        return boto3.client("sqs", config=CONFIG)
 
 
 @dataclass(slots=True)
@@ -124,16 +132,11 @@ def remove_tags() -> Response[str]:
 
 @lru_cache(maxsize=1)
 def make_endpoint(settings: ApiSettings) -> Endpoint:
-    """Build what the environment keeps: the clients, each with short timeouts, few attempts."""
+    """Build what the environment keeps."""
     guard_logs()
-    config = Config(
-        connect_timeout=1,
-        read_timeout=2,
-        retries={"mode": "standard", "total_max_attempts": 2},
-    )
-    secrets = Credentials(boto3.client("secretsmanager", config=config), settings.secret_id)
+    secrets = Credentials(boto3.client("secretsmanager", config=CONFIG), settings.secret_id)
     caller = Caller(TimPushClient(settings.endpoint_url, connections=1), secrets)
-    return Endpoint(settings, caller, boto3.client("sqs", config=config))
+    return Endpoint(settings, caller)
 
 
 # The request
@@ -199,9 +202,7 @@ def settle(
     rest = [(account, tags) for account, tags in users if outcomes[account].state == "handed_back"]
     attributes = {REQUEST_ID: app.context["request_id"]}
     messages = list(queue_messages(rest, document.not_after, attributes))
-    unsent = send(
-        endpoint.sqs, endpoint.settings.queue_url, [message for message, _ in messages], deadline
-    )
+    unsent = enqueue([message for message, _ in messages], endpoint, deadline)
     unaccounted: dict[str, None] = {}
     for position in sorted(unsent):
         message, accounts = messages[position]
@@ -210,6 +211,13 @@ def settle(
         else:
             unaccounted.update(dict.fromkeys(accounts))
     return count(outcomes, unaccounted)
+
+
+def enqueue(messages: list[Message], endpoint: Endpoint, deadline: float) -> set[int]:
+    """Send messages to the queue; the positions of those that SQS did not confirm."""
+    if not messages:
+        return set()
+    return send(endpoint.sqs, endpoint.settings.queue_url, messages, deadline)
 
 
 def count(outcomes: Mapping[str, Outcome], unaccounted: Mapping[str, None]) -> Settled:

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -54,6 +54,10 @@ MEND = {
     "credentials": "store a valid UserSig of an admin of this app in the secret",
     "configuration": "check the region, and the app's plan and Push feature in Tencent's console",
 }
+CONFIG = Config(
+    connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}
+)
+"""Of the AWS clients: the defaults would outlast the function."""
 
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
@@ -74,14 +78,18 @@ class Batch:
     handed_back: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(slots=True)
+@dataclass
 class Worker:
     """What this environment keeps between invocations; `cold` until the first has ended."""
 
     settings: Settings
     environment: Environment
-    sqs: "SQSClient"
     cold: bool = True
+
+    @cached_property
+    def sqs(self) -> "SQSClient":
+        """Made when something fails: a start in which all goes well does without."""
+        return boto3.client("sqs", config=CONFIG)
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[str, str]]]:
@@ -129,17 +137,12 @@ def uncollected() -> Iterator[None]:
 
 @lru_cache(maxsize=1)
 def make_worker(settings: Settings) -> Worker:
-    """Build what the environment keeps: the clients, each with short timeouts, few attempts."""
+    """Build what the environment keeps."""
     guard_logs()
-    config = Config(
-        connect_timeout=1,
-        read_timeout=2,
-        retries={"mode": "standard", "total_max_attempts": 2},
-    )
-    secrets = Credentials(boto3.client("secretsmanager", config=config), settings.secret_id)
+    secrets = Credentials(boto3.client("secretsmanager", config=CONFIG), settings.secret_id)
     client = TimPushClient(settings.endpoint_url, calls_in_flight(settings.share))
     environment = Environment(client, secrets, settings.share)
-    return Worker(settings, environment, boto3.client("sqs", config=config))
+    return Worker(settings, environment)
 
 
 def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
@@ -200,6 +203,8 @@ def delay(batch: Batch, worker: Worker, deadline: float) -> None:
         for message_id, reason in batch.handed_back.items()
         if (handle := batch.records[message_id].get("receiptHandle"))
     ]
+    if not delays:
+        return
     until = min(deadline, clock() + DELAY_SECONDS)
     set_delays(worker.sqs, worker.settings.queue_url, delays, until, clock)
 

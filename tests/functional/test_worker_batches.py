@@ -2,10 +2,13 @@
 
 import gc
 import json
+import os
 
 import pytest
 
+from remove_tags_worker import app
 from support.worker import Worker, body, record, sqs_event
+from timpush.settings import read_settings
 
 
 def test_single_user_messages_share_calls(worker: Worker) -> None:
@@ -216,3 +219,13 @@ def test_garbage_is_collected_again_once_a_batch_is_read(worker: Worker) -> None
     with pytest.raises(KeyError):  # no event of SQS lacks a body
         worker.handle({"Records": [{"messageId": "m0"}]})
     assert gc.isenabled()
+
+
+def test_a_client_of_sqs_is_made_only_when_something_failed(worker: Worker) -> None:
+    worker.know({"user": ["gold"]})
+    worker.remove(body({"user": ["gold"]}))
+    kept = app.make_worker(read_settings(os.environ))
+    assert "sqs" not in vars(kept)
+    worker.remove(body({"unknown": ["gold"]}))
+    assert "sqs" in vars(kept)
+    assert len(worker.parked()) == 1

@@ -98,7 +98,9 @@ class World:
             random=lambda: chance,
             executor=self.time.executor,
         )
-        return Worker(settings, environment, cast("SQSClient", sqs))
+        worker = Worker(settings, environment)
+        worker.sqs = cast("SQSClient", sqs)
+        return worker
 
 
 class RespondingClient(TimPushClient):
