@@ -7,6 +7,8 @@
 #   .tools/sam        the AWS SAM CLI
 #   .tools/ministack  the AWS emulator; it runs the functions, so it must see none of .venv
 #   .tools/runtime    what the Python runtime of Lambda brings
+#   .tools/checkov    looks for weak settings in the template
+#   .tools/audit      looks locked packages up in the advisories of osv.dev
 
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
@@ -36,6 +38,11 @@ SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
 	SAM_CLI_TELEMETRY=0 __SAM_CLI_APP_DIR="$(CURDIR)/.tools/sam-home" \
 	PATH="$(CURDIR)/.tools/uv/bin:$$PATH" "$(CURDIR)/.tools/sam/bin/sam"
 
+# Nothing of the user's may skip a check, or send the template anywhere.
+CHECKOV := env -i PATH="$$PATH" HOME="$(CURDIR)/.tools/checkov" LC_ALL=C.UTF-8 \
+	.tools/checkov/bin/checkov --framework cloudformation --skip-download --quiet --compact
+TRANSLATED := .aws-sam/translated.json
+
 # Import paths are those of pytest, said once in pyproject.toml.
 PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
@@ -44,8 +51,11 @@ LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
+CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
+GROUPS := dev sam ministack runtime checkov audit uv
+OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test outage budget chaos prove check lint types template-check lock-check usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage budget chaos prove check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -57,7 +67,7 @@ local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
 	@$(LOCAL) $(BIN)/python -m local.run --stay
 
 # Four at a time also on two cores: many of them wait more than they work.
-test: $(TOOLS) $(BUILT) ## Run all tests
+test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests
 	$(BIN)/pytest -n 4 --dist loadfile
 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
@@ -81,14 +91,29 @@ lint: .venv/.stamp ## Check style and format
 types: .venv/.stamp ## Check types
 	$(BIN)/mypy
 
-template-check: .venv/.stamp .tools/sam/.stamp ## Check the template, as written and as translated
+template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated
 	$(SAM) validate --lint --template template.yaml
-	@$(LOCAL) $(BIN)/python -m template.translate
+	@$(LOCAL) $(BIN)/python -m template.translate $(TRANSLATED)
+	$(CHECKOV) --file template.yaml $(TRANSLATED)
 
 lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
 	$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
 	$(EXPORT_UV) | diff .ci/uv-requirements.txt -
+
+# No part of check: it needs the network, and what it finds changes by the day. It stops at the first
+# environment with a finding, or when the advisories cannot be had; the layer, which is deployed, first.
+audit: .tools/audit/.stamp ## Look the locked packages up in the advisories of osv.dev (needs the network)
+	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
+	for group in $(GROUPS); do $(EXPORT) --only-group "$$group" > "$$folder/$$group.txt"; done; \
+	cp layers/timpush/requirements.txt "$$folder/layer.txt"; \
+	for name in layer $(GROUPS); do \
+	  echo "$$name:"; \
+	  .tools/audit/bin/pip-audit --strict --disable-pip --progress-spinner off \
+	    --vulnerability-service osv --osv-url "$(OSV_URL)" --requirement "$$folder/$$name.txt" || { \
+	      echo "The audit of $$name failed: a package has an advisory, or $(OSV_URL) could not be asked." >&2; \
+	      exit 1; }; \
+	done
 
 usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how)
 	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
@@ -98,7 +123,7 @@ ops: .venv/.stamp ## The operator's commands (ARGS="doctor --stack-name NAME"; w
 
 build: $(BUILT) ## Build the functions and the layer with sam
 
-setup: $(TOOLS) ## Only set up what the other targets need
+setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need
 
 lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (LOCK_FLAGS=--upgrade: newest versions)
 	$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
@@ -137,6 +162,6 @@ $(BUILT): $(SOURCES) .tools/sam/.stamp
 	$(SYNC) --group dev
 	@touch $@
 
-.tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp: .tools/uv/.stamp uv.lock
+.tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp $(CHECKERS): .tools/uv/.stamp uv.lock
 	$(SYNC) --only-group $(notdir $(@D))
 	@touch $@

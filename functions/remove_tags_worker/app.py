@@ -123,7 +123,7 @@ def handle(
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Reading makes many objects and no garbage: looking for some would take a third of its time.
+    """Reading makes many objects and no garbage: to look for some takes time for nothing.
 
     Nor are they looked through afterwards, while calls run. They go when nothing refers to them.
     """

@@ -1,14 +1,20 @@
 """Who may do what: each right is listed here, so a new one is a change of this file."""
 
 import json
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from template.reading import as_list, of_type, properties, statements
+from template.reading import as_list, of_type, properties, statements, strings
 from template.translate import Template
 from timpush.credentials import parse_secret
 from timpush.errors import SecretError
 
+Statement = dict[str, Any]
+
+X_RAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+"""The actions that AWS knows no resource for."""
 TRACES = (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
 SECRET = {"Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]}
 
@@ -64,13 +70,64 @@ def test_worker_decrypts_only_with_a_key_that_is_named_and_for_secrets_manager(
     }
 
 
+def is_narrow(statement: Statement) -> bool:
+    """Whether a statement of a role names its actions and resources, as far as AWS lets it."""
+    actions, resources = as_list(statement["Action"]), as_list(statement["Resource"])
+    if {"NotAction", "NotResource"} & set(statement) or "*" in json.dumps(actions):
+        return False
+    if resources == ["*"] and set(actions) == X_RAY:
+        return True
+    return "*" not in json.dumps(resources)
+
+
 def test_no_right_is_wider_than_it_needs_to_be(translated: Template) -> None:
     for role in of_type(translated, "AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role["Properties"]
-        for statement in statements(role):
-            assert not {"NotAction", "NotResource"} & set(statement)
-            assert all("*" not in action for action in as_list(statement["Action"]))
-            assert all("*" not in json.dumps(one) for one in as_list(statement["Resource"]))
+        assert [one for one in statements(role) if not is_narrow(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "resource", "narrow"),
+    [
+        (sorted(X_RAY), "*", True),
+        ("sqs:SendMessage", {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}, True),
+        ("xray:PutTraceSegments", "*", False),
+        ([*sorted(X_RAY), "sqs:SendMessage"], "*", False),
+        ("xray:*", "*", False),
+        ("sqs:SendMessage", "*", False),
+        ("sqs:SendMessage", ["*"], False),
+        ("sqs:*", {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}, False),
+        ("sqs:SendMessage", {"Fn::Sub": "arn:${AWS::Partition}:sqs:*:*:queue"}, False),
+    ],
+)
+def test_a_wildcard_is_narrow_for_x_ray_alone(actions: Any, resource: Any, narrow: bool) -> None:
+    assert is_narrow({"Effect": "Allow", "Action": actions, "Resource": resource}) is narrow
+
+
+def test_no_policy_of_a_resource_lets_everybody_in(translated: Template) -> None:
+    found = list(resource_statements(translated))
+    assert len(found) > 1
+    for name, statement in found:
+        if statement["Effect"] == "Allow":
+            assert "*" not in strings(statement["Principal"]), name
+
+
+def test_a_service_invokes_a_function_only_for_what_is_named(translated: Template) -> None:
+    for name, one in of_type(translated, "AWS::Lambda::Permission").items():
+        permission = one["Properties"]
+        assert permission["Principal"].endswith(".amazonaws.com"), name
+        assert "SourceArn" in permission, name
+
+
+def resource_statements(translated: Template) -> Iterator[tuple[str, Statement]]:
+    """Each statement of a policy that a resource carries: of queues, topics, keys, secrets.
+
+    There a resource of `*` is the one that carries the policy.
+    """
+    for name, one in translated["Resources"].items():
+        for key in ("PolicyDocument", "KeyPolicy", "ResourcePolicy"):
+            policy = one["Properties"].get(key, {})
+            yield from ((name, statement) for statement in as_list(policy.get("Statement", [])))
 
 
 def test_rights_are_written_in_the_roles_alone(translated: Template) -> None:

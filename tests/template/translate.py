@@ -1,6 +1,7 @@
 """The SAM template as CloudFormation gets it, and what cfn-lint finds in that.
 
 As a program: translates template.yaml, lints the result, prints each finding, ends with 1 if any.
+A path as its argument: the translated template is written there, as JSON.
 """
 
 import copy
@@ -39,7 +40,26 @@ def translate(template: Template) -> Template:
                 resource["Properties"][name] = "s3://bucket/key"
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     # No managed policy is known here: a template that names one does not translate.
-    return cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
+    translated = cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
+    _hand_on_metadata(template, translated)
+    return translated
+
+
+def _hand_on_metadata(written: Template, translated: Template) -> None:
+    """Give each stage its API's metadata: SAM makes the stage of the API, and leaves them behind.
+
+    The checks that an API skips are checks of its stage.
+    """
+    for resource in translated["Resources"].values():
+        if resource["Type"] == "AWS::ApiGateway::Stage":
+            api = written["Resources"][resource["Properties"]["RestApiId"]["Ref"]]
+            resource["Metadata"] = copy.deepcopy(api.get("Metadata", {}))
+
+
+def write(translated: Template, path: Path) -> None:
+    """Write a template as JSON, with the folders it needs."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(translated, indent=1), encoding="utf-8")
 
 
 def lint(translated: Template) -> list[str]:
@@ -50,6 +70,9 @@ def lint(translated: Template) -> list[str]:
 
 
 if __name__ == "__main__":
-    findings = lint(translate(load()))
+    result = translate(load())
+    for argument in sys.argv[1:]:
+        write(result, Path(argument))
+    findings = lint(result)
     print("\n".join(findings) or "The translated template is clean.")
     sys.exit(bool(findings))

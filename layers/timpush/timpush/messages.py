@@ -91,7 +91,7 @@ def check_user(value: Any) -> UserTags:
 
 
 def _parse_plain(body: str) -> Document | None:
-    """A body of the plain kind, as almost all are, in a third of the time; None: look closely.
+    """A body of the plain kind, as almost all are, read the short way; None: look closely.
 
     Plain means: in ASCII without escapes, no other keys, and no rule broken. Each user then holds
     each of its keys at least once, so the text holds a key twice only if it holds one too many.
