@@ -1,12 +1,13 @@
 """How much of the budget a full queue uses, and whether calls ever start faster than allowed.
 
-    python -m reliability.budget [--budget 100 ...] [--latency 0.1 ...] [--concurrency 4]
+    python -m reliability.budget [--budget 100 ...] [--latency 0.1 ...] [--cpu 0.29]
 
 For each budget (calls a second of all workers) and latency (seconds TIMPush takes), as many
 processes as the concurrency run the real handler, batch after batch of messages of 100 users,
 against a stand-in for TIMPush that allows 100 calls a second. A measurement lasts a quarter of a
 batch: the batches of the processes end at different times, so one of them ends within it. Exit
 code 0 only if starts never exceed the budget in any second and no user was acknowledged in vain.
+With `--cpu` (root on Linux only) each process gets that part of a processor, as on Lambda.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from typing import Any
 from local.emulator import aws_environment, emulator
 from local.stack import client
 from reliability.budget_worker import LAST_CALL_SECONDS, USERS, account
+from reliability.cpu_share import limited
 from reliability.processes import control, end, exit_on_sigterm, read_line, serving, start
 from support.environment import worker_environment
 
@@ -36,13 +38,17 @@ SECRET_ID = "timpush-usersig"
 
 @dataclass(frozen=True)
 class Case:
-    """One line of the table. `latency` and `seconds`, what is measured, are in seconds."""
+    """One line of the table. `latency` and `seconds`, what is measured, are in seconds.
+
+    `cpu` is the part of a processor that each process gets; None: as much as there is.
+    """
 
     budget: int
     latency: float
     concurrency: int = 4
     messages: int = MESSAGES
     seconds: float | None = None
+    cpu: float | None = None
 
     @property
     def measured_seconds(self) -> float:
@@ -78,6 +84,9 @@ def measure(case: Case) -> Result:
         signed = json.dumps(control(timpush, "POST", "usersig", {}))
         secrets.create_secret(Name=SECRET_ID, SecretString=signed)
         workers = stack.enter_context(processes(case, aws, timpush))
+        if case.cpu:
+            for worker in workers:
+                stack.enter_context(limited(worker.pid, case.cpu))
         begin = time.monotonic() + 0.2
         first, last = begin + WARM_UP_SECONDS, begin + WARM_UP_SECONDS + case.measured_seconds
         for worker in workers:
@@ -187,13 +196,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--concurrency", type=int, default=4, help="processes")
     parser.add_argument("--messages", type=int, default=MESSAGES, help="in a batch, 100 users each")
     parser.add_argument("--seconds", type=float, help="measured; by default a quarter of a batch")
+    parser.add_argument("--cpu", type=float, help="part of a processor that each process gets")
     options = parser.parse_args(arguments)
     exit_on_sigterm()
+    if options.cpu:
+        print(f"Each process gets {options.cpu:.0%} of a processor.\n")
     print(HEAD, flush=True)
     results: list[Result] = []
     for budget in options.budget:
         for latency in options.latency:
-            case = Case(budget, latency, options.concurrency, options.messages, options.seconds)
+            case = Case(
+                budget,
+                latency,
+                options.concurrency,
+                options.messages,
+                options.seconds,
+                options.cpu,
+            )
             results.append(measure(case))
             print(line(results[-1]), flush=True)
     print(
