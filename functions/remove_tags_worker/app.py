@@ -98,26 +98,33 @@ def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, list[dict[s
     Raises:
         SettingsError: the environment is not as it must be; SQS keeps every message.
     """
-    deadline = time.monotonic() + context.get_remaining_time_in_millis() / 1000
+    began = time.monotonic()
+    deadline = began + context.get_remaining_time_in_millis() / 1000
     logger.append_keys(function_request_id=getattr(context, "aws_request_id", None))
     worker = make_worker(read_settings(os.environ))
-    return handle(event["Records"], worker, deadline)
+    return handle(event["Records"], worker, deadline, began)
 
 
 def handle(
-    records: Iterable[Mapping[str, Any]], worker: Worker, deadline: float
+    records: Iterable[Mapping[str, Any]],
+    worker: Worker,
+    deadline: float,
+    began: float | None = None,
 ) -> dict[str, list[dict[str, str]]]:
-    """Do the records' removals and settle each message by `deadline` (of the worker's clock)."""
-    started = worker.environment.clock()
+    """Do the records' removals and settle each message by `deadline` (of the worker's clock).
+
+    `began` is when the invocation did, by default now.
+    """
+    began = worker.environment.clock() if began is None else began
     with uncollected():
         batch = read_batch(records)
         wanted = merge(batch.documents.values())
-        removal = Removal(wanted, worker.environment, deadline - SETTLE_SECONDS)
+        removal = Removal(wanted, worker.environment, deadline - SETTLE_SECONDS, began)
     removal.run()
     settle(batch, removal.ledger)
     park(batch, worker, deadline - REPLY_SECONDS)
     delay(batch, worker, deadline - REPLY_SECONDS)
-    report(batch, removal, worker, worker.environment.clock() - started)
+    report(batch, removal, worker, worker.environment.clock() - began)
     return {"batchItemFailures": [{"itemIdentifier": one} for one in batch.handed_back]}
 
 

@@ -170,11 +170,18 @@ class Scene:
         """The calls of the latest invocation."""
         return self.client.started[self._earlier :]
 
-    def invoke(self, wanted: Wanted | list[Document], seconds: float = 110.0) -> Removal:
-        """One invocation that may call for so many seconds; the checks that always hold."""
-        self._earlier, deadline = len(self.client.started), self.time.clock() + seconds
+    def invoke(
+        self, wanted: Wanted | list[Document], seconds: float = 110.0, reading: float = 0.0
+    ) -> Removal:
+        """One invocation that may call for so many seconds; the checks that always hold.
+
+        It takes `reading` seconds before it knows what is wanted.
+        """
+        began = self.time.clock()
+        self._earlier, deadline = len(self.client.started), began + seconds
+        self.time.spend(reading)
         wants = merge(wanted) if isinstance(wanted, list) else wanted
-        removal = Removal(wants, self.environment, deadline)
+        removal = Removal(wants, self.environment, deadline, began)
         removal.run()
         self._check(removal, deadline)
         return removal

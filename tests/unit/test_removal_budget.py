@@ -7,6 +7,8 @@ uses `Scene`; here is what that check alone would let pass.
 from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from support.scene import Reply, Scene, proven, states, want
 
@@ -32,6 +34,31 @@ def test_a_fresh_environment_waits_one_gap_before_its_first_call() -> None:
     scene.invoke(want(1))
 
     assert scene.started[0].at == pytest.approx(began + 1.01 / 4)
+
+
+@pytest.mark.parametrize(("reading", "first"), [(0.1, 0.2525), (0.25, 0.2525), (3.0, 3.0)])
+def test_the_gap_runs_while_the_batch_is_read(reading: float, first: float) -> None:
+    scene = Scene(share=4)
+    began = scene.time.clock()
+
+    scene.invoke(want(1), reading=reading)
+
+    assert scene.started[0].at == pytest.approx(began + first)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 6), st.floats(0, 0.4)), min_size=2, max_size=12),
+    st.sampled_from([1, 4, 20, 50]),
+)
+def test_invocations_keep_the_share_together_however_long_they_read(
+    invocations: list[tuple[int, float]], share: int
+) -> None:
+    scene = Scene(lambda *_: Reply(latency=0.0), share)
+    for calls, reading in invocations:
+        scene.invoke(want(100 * calls), reading=reading)  # each checks the starts of all
+    starts = [call.at for call in scene.client.started]
+    assert len(starts) == sum(calls for calls, _ in invocations)
+    assert all(b - a > 1.01 / share - 0.0051 for a, b in pairwise(starts))
 
 
 def test_time_without_calls_earns_no_credit() -> None:

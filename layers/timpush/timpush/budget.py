@@ -13,15 +13,21 @@ number of starts that brings them this much closer once: half of what the margin
 class Budget:
     """One invocation's share of the calls per second.
 
-    The first start comes one gap after the invocation began: the environment that served before
-    may have started a call just then. Time without calls earns nothing. As at most
+    The first start comes one gap after `began` (of the clock; None: now), when the invocation
+    did: the environment that served before may have started a call just then. Time without calls
+    earns nothing. As at most
     `WORKER_CONCURRENCY` invocations run at once, the sum over all environments holds.
     """
 
-    def __init__(self, calls_per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        calls_per_second: int,
+        clock: Callable[[], float] = time.monotonic,
+        began: float | None = None,
+    ) -> None:
         self._clock = clock
         self._gap = MARGIN / calls_per_second
-        self._earliest = clock() + self._gap
+        self._earliest = (clock() if began is None else began) + self._gap
 
     def earliest(self) -> float:
         """The time (of the clock) at which the next call may start."""

@@ -105,13 +105,20 @@ def calls_in_flight(calls_per_second: int) -> int:
 class Removal:
     """One invocation's removals: `run` it once, then read what became of each user's tags.
 
-    `wanted` is what to remove; `deadline` (of the clock) is when the last call must have ended.
+    `wanted` is what to remove; `deadline` (of the clock) is when the last call must have ended,
+    `began` when the invocation did (None: now).
     `ledger` holds the outcomes, `counts` the calls by metric name, `faults` each distinct error
     with the number of calls and users it struck, `stopped` why no further call was started,
     `users_per_call` and `latencies` (seconds) a value for each call that started or ended.
     """
 
-    def __init__(self, wanted: Wanted, environment: Environment, deadline: float) -> None:
+    def __init__(
+        self,
+        wanted: Wanted,
+        environment: Environment,
+        deadline: float,
+        began: float | None = None,
+    ) -> None:
         self.ledger = Ledger(wanted)
         self.counts: Counter[str] = Counter()
         self.faults: Counter[tuple[str, int | str, str]] = Counter()
@@ -124,7 +131,7 @@ class Removal:
         self._env = environment
         self._standing = environment.standing
         self._deadline = deadline
-        self._budget = Budget(environment.calls_per_second, environment.clock)
+        self._budget = Budget(environment.calls_per_second, environment.clock, began)
         self._limit = calls_in_flight(environment.calls_per_second)
         self._credential: Credential | None = None
         self._reread = False
