@@ -20,7 +20,9 @@ BUILD_SECONDS = 180
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 """What the Python runtime of Lambda has beside the standard library."""
 FUNCTIONS = ("RemoveTagsWorker", "RemoveTagsEndpoint", "RotateUserSig")
-COMPILED = {".so", ".pyd", ".dylib", ".pyc"}
+COMPILED = {".so", ".pyd", ".dylib"}
+UNCHECKED_HASH = b"\x01\x00\x00\x00"
+"""The flags of bytecode that holds without a look at its source (PEP 552)."""
 
 # Started without site-packages and without the environment: the arguments are all there is.
 PROBE = """
@@ -83,11 +85,32 @@ def test_layer_holds_no_compiled_code_and_nothing_of_the_building_machine(built:
     assert [path for path in files if path.parent.name == "bin"] == []
 
 
+def test_layer_holds_bytecode_of_all_its_code_if_made_with_the_runtimes_python(
+    built: Path,
+) -> None:
+    """Without such a Python it holds none: bytecode of another version is of no use."""
+    folder = built / "TimpushLayer/python"
+    code = list(folder.rglob("*.py"))
+    every = {path.parent / "__pycache__" / f"{path.stem}.cpython-313.pyc" for path in code}
+    assert len(every) > 100
+    found = set(folder.rglob("*.pyc"))
+    assert found == every or (not found and sys.version_info[:2] != (3, 13))
+
+
+def test_bytecode_counts_without_its_source_and_names_its_place_in_lambda(built: Path) -> None:
+    for path in (built / "TimpushLayer").rglob("*.pyc"):
+        data = path.read_bytes()
+        assert data[4:8] == UNCHECKED_HASH, path
+        assert b"/opt/python/" in data, path
+        assert str(built).encode() not in data, path
+
+
 def test_layer_holds_the_package_whole(built: Path) -> None:
     package = ROOT / "layers/timpush/timpush"
     expected = {path.relative_to(package) for path in package.rglob("*.py")}
     layer = built / "TimpushLayer/python/timpush"
-    assert {path.relative_to(layer) for path in layer.rglob("*") if path.is_file()} == expected
+    files = {path for path in layer.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    assert {path.relative_to(layer) for path in files} == expected
 
 
 def test_layer_holds_exactly_what_is_pinned(built: Path) -> None:
