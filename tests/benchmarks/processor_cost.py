@@ -1,0 +1,65 @@
+"""Processor time of the handling process a record, for batches of several sizes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+import numpy as np
+
+from benchmarks.events import most_messages
+from benchmarks.fleet import BATCH_PROCESSOR, OURS, PARSING, THREADS, Servers, fleet
+from benchmarks.plan import Plan
+
+WAYS = (OURS, PARSING, BATCH_PROCESSOR, THREADS)
+SMALL = 100
+"""Batches up to this size are repeated more often: they are short."""
+MORE = 5
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Seconds of a batch = fixed + per_user x users; by least squares of relative errors."""
+
+    fixed: float
+    per_user: float
+
+
+@dataclass(frozen=True)
+class ProcessorCost:
+    """Median processor seconds of a batch by way, users a message and messages."""
+
+    seconds: dict[tuple[str, int, int], float]
+    fit: Fit
+
+    def per_record(self, way: str, messages: int, users: int = 1) -> float:
+        """Seconds a record."""
+        return self.seconds[way, users, messages] / messages
+
+    def sizes(self, users: int) -> list[int]:
+        """The sizes measured with so many users a message."""
+        return sorted({messages for _, one, messages in self.seconds if one == users})
+
+
+def measure(plan: Plan, servers: Servers) -> ProcessorCost:
+    """Let one environment of each way work on batches of every size in turn, repeatedly."""
+    batches = [(1, one) for one in plan.sizes]
+    batches += [(100, one or most_messages(100)) for one in plan.packed_sizes]
+    found: dict[tuple[str, int, int], list[float]] = {}
+    variables = servers.variables | {"WORKER_CONCURRENCY": "1"}
+    with fleet(dict.fromkeys(WAYS, 1), variables) as workers:
+        for _ in range(plan.repetitions):
+            for users, messages in batches:
+                for _ in range(MORE if messages <= SMALL else 1):
+                    for way in WAYS:
+                        seconds = workers.batch(way, messages, users).processor_seconds
+                        found.setdefault((way, users, messages), []).append(seconds)
+    seconds = {key: median(mine) for key, mine in found.items()}
+    mine = [(size, seconds[OURS, 1, size]) for size in plan.sizes]
+    return ProcessorCost(seconds, fit(mine))
+
+
+def fit(points: Sequence[tuple[int, float]]) -> Fit:
+    """Fit a line to (users, seconds)."""
+    users, seconds = np.array(points).T
+    per_user, fixed = np.polyfit(users, seconds, 1, w=1 / seconds)
+    return Fit(float(fixed), float(per_user))
