@@ -45,7 +45,7 @@ SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 
-.PHONY: help run local test outage budget chaos prove check lint types template-check lock-check usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage budget chaos prove bench check lint types template-check lock-check usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users 
 
 prove: .venv/.stamp ## Try the properties with many examples, new each time
 	HYPOTHESIS_PROFILE=many $(BIN)/pytest tests/properties
+
+bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it, side by side; writes docs/benchmarks.md
+	@$(LOCAL) $(BIN)/python -m benchmarks
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 

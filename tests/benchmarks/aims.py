@@ -110,9 +110,7 @@ def cold_path(results: Results) -> Iterator[Aim]:
 
 def memory(results: Results) -> Iterator[Aim]:
     """Peak memory above that of the bare runtime."""
-    peaks = {
-        key: peak for key, peak in results.memory.peaks.items() if key[0] == APPLICATION
-    }
+    peaks = {key: peak for key, peak in results.memory.peaks.items() if key[0] == APPLICATION}
     above = max(peaks.values()) - results.memory.bare
     text = f"less than {MOST_MEMORY // 2**20} MiB above the bare runtime for the largest events"
     yield Aim("memory", text, f"{above / 2**20:.0f} MiB at most", above < MOST_MEMORY)

@@ -71,9 +71,7 @@ def measure(plan: Plan, servers: Servers) -> ColdPath:
                 emulator.setdefault(name, []).append(seconds)
                 phases = start_plain(packaged[name], file, servers.variables)
                 plain.setdefault(name, []).append(phases)
-        imports = {
-            name: import_times(packaged[name], file, servers.variables) for name in COMPARED
-        }
+        imports = {name: import_times(packaged[name], file, servers.variables) for name in COMPARED}
     return ColdPath(
         {name: median(mine) for name, mine in emulator.items()},
         {name: median(p.interpreter + p.imports + p.batch for p in plain[name]) for name in plain},
@@ -138,19 +136,17 @@ def median_phases(phases: list[Phases]) -> Phases:
     )
 
 
-def import_times(
-    package: Package, file: Path, variables: Mapping[str, str]
-) -> dict[str, float]:
+def import_times(package: Package, file: Path, variables: Mapping[str, str]) -> dict[str, float]:
     """Seconds of import by package, from the interpreter's own account, which slows it down."""
     return by_package(run_plain(package, file, variables, "-X", "importtime").stderr)
 
 
 def by_package(account: str) -> dict[str, float]:
     """Sum up what `-X importtime` printed: seconds of the modules' own, by package."""
-    seconds: Counter[str] = Counter()
+    microseconds: Counter[str] = Counter()
     for line in account.splitlines():
         own, _, module = line.removeprefix("import time:").split("|") if "|" in line else ("",) * 3
         if own.strip().isdigit():
             top = module.strip().partition(".")[0]
-            seconds[top if top in OWN + OTHERS else STANDARD] += int(own)  # type: ignore[assignment]
-    return {name: number / 1e6 for name, number in seconds.most_common()}
+            microseconds[top if top in OWN + OTHERS else STANDARD] += int(own)
+    return {name: number / 1e6 for name, number in microseconds.most_common()}

@@ -13,12 +13,14 @@ import math
 from dataclasses import dataclass
 from statistics import median
 
+import yaml
+
 from benchmarks import prices
 from benchmarks.events import body_bytes
 from benchmarks.fleet import BATCH_PROCESSOR, OURS, RATE_LIMIT, THREADS, Fleet, Servers
 from benchmarks.plan import Plan
+from local.emulator import ROOT
 from reliability.processes import control
-from template.translate import load
 
 MILLION = 1_000_000
 SQS_MESSAGES = 10
@@ -81,8 +83,16 @@ def measure(plan: Plan, servers: Servers, fleet: Fleet) -> Cost:
 
 def worker_memory_gb() -> float:
     """The memory that the template gives the worker."""
-    megabytes: int = load()["Resources"]["RemoveTagsWorker"]["Properties"]["MemorySize"]
+    template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), _Loader)  # noqa: S506
+    megabytes: int = template["Resources"]["RemoveTagsWorker"]["Properties"]["MemorySize"]
     return megabytes / 1024
+
+
+class _Loader(yaml.SafeLoader):
+    """Reads a template, and None for what CloudFormation would put in."""
+
+
+_Loader.add_multi_constructor("!", lambda *_: None)
 
 
 def function_terms(users: int, batch: Duration, memory_gb: float) -> Terms:

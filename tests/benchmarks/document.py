@@ -15,6 +15,7 @@ from benchmarks.throughput import CASES, LEAST_CALLS, LIMIT_USERS
 TEMPLATE = Path(__file__).with_suffix(".md")
 BEGIN, END = "<!-- benchmarks: written by make bench -->", "<!-- end of benchmarks -->"
 MIB = 2**20
+OPPOSITE = {"more": "less", "fewer": "more", "less": "more"}
 
 
 def render(results: Results, folder: str) -> str:
@@ -43,14 +44,17 @@ def render(results: Results, folder: str) -> str:
         "plot_drain": picture(folder, "drain-time", "time to work off a backlog"),
         "plot_processor": picture(folder, "processor-cost", "processor time a message"),
         **{name: table(*make(results)) for name, make in TABLES.items()},
+        "machine": table(("", ""), results.machine, text=2),
+        "aims": aims(results),
+        "prices": price_list(),
     }
     values["profile"] = profile(results)
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table; the first column is text, the others are figures."""
-    marks = ["---", *["---:"] * (len(head) - 1)]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], text: int = 1) -> str:
+    """A table; so many columns at the left hold text, the others hold figures."""
+    marks = [*["---"] * text, *["---:"] * (len(head) - text)]
     return "\n".join(f"| {' | '.join(row)} |" for row in (head, marks, *rows))
 
 
@@ -67,9 +71,9 @@ def summary(results: Results) -> str:
     """The block that README.md has too, between its marks."""
     name, cores = dict(results.machine)["processor"], dict(results.machine)["cores"]
     words = (
-        f"Measured side by side in one run on {results.date} ({name}, {cores} cores); TIMPush, with "
-        f"a latency of {results.plan.cost_latency * 1000:.0f} ms, and AWS are stand-ins. The best "
-        "other way is the best in that line."
+        f"Measured side by side in one run on {results.date} ({name}, {cores} cores). TIMPush, "
+        f"with a latency of {results.plan.cost_latency * 1000:.0f} ms, and AWS are stand-ins. "
+        "The best other way is the best in that row."
     )
     head = ("", "this application", "best other way", "ratio")
     return f"{BEGIN}\n{table(head, summary_rows(results))}\n\n{words}\n{END}"
@@ -146,7 +150,9 @@ def short(way: str) -> str:
 
 
 def times(larger: float, smaller: float, word: str) -> str:
-    """How many times more or less; below 1 it is the other way round."""
+    """How many times more, fewer or less ours is; the opposite word when it is not."""
+    if larger < smaller:
+        larger, smaller, word = smaller, larger, OPPOSITE[word]
     ratio = larger / smaller
     return f"{ratio:,.2f} times {word}" if ratio < 10 else f"{ratio:,.0f} times {word}"
 
@@ -154,13 +160,10 @@ def times(larger: float, smaller: float, word: str) -> str:
 Table = tuple[Sequence[str], Iterable[Sequence[str]]]
 
 
-def machine(results: Results) -> Table:
-    return ("", "value"), results.machine
-
-
-def aims(results: Results) -> Table:
+def aims(results: Results) -> str:
+    """Each aim, and whether this run met it."""
     rows = [(aim.text, aim.measured, "yes" if aim.met else "no") for aim in judge(results)]
-    return ("Aim", "Measured", "Met"), rows
+    return table(("Aim", "Measured", "Met"), rows, text=3)
 
 
 def reasons(results: Results) -> str:
@@ -249,9 +252,7 @@ def profile(results: Results) -> str:
         f"{results.plan.large:,} messages of one user, by function, without what it calls; what "
         "is written in C counts for the function that calls it."
     )
-    return f"{words}\n\n" + table(("Function", "File", "Own time"), rows).replace(
-        "| --- | ---: | ---: |", "| --- | --- | ---: |"
-    )
+    return f"{words}\n\n" + table(("Function", "File", "Own time"), rows, text=2)
 
 
 def cold(results: Results) -> Table:
@@ -337,12 +338,13 @@ def cost(results: Results) -> Table:
     return head, rows
 
 
-def price_list(_: Results) -> Table:
+def price_list() -> str:
+    """The list prices, as data."""
     rows = [
-        (one.unit, f"{one.dollars:.10f}".rstrip("0"), f"{one.per:,.0f}", one.source, one.date)
+        (one.unit, one.source, one.date, f"{one.dollars:.10f}".rstrip("0"), f"{one.per:,.0f}")
         for one in prices.ALL
     ]
-    return ("Price of a", "Dollars", "for", "Source", "Date"), rows
+    return table(("Price of a", "Source", "Date", "Dollars", "for"), rows, text=3)
 
 
 def artefact(results: Results) -> Table:
@@ -351,8 +353,6 @@ def artefact(results: Results) -> Table:
 
 
 TABLES = {
-    "machine": machine,
-    "aims": aims,
     "throughput": throughput,
     "processor": processor,
     "processor_packed": processor_packed,
@@ -361,7 +361,6 @@ TABLES = {
     "imports": imports,
     "memory": memory,
     "cost": cost,
-    "prices": price_list,
     "artefact": artefact,
 }
 

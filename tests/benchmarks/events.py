@@ -1,4 +1,4 @@
-"""Events as Lambda gets them from SQS: so many messages of so many users, each a user of its own."""
+"""Events as Lambda gets them from SQS: so many messages of so many users, all different."""
 
 import json
 from collections.abc import Iterator

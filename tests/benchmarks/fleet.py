@@ -27,9 +27,7 @@ OURS, BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING = (
 )
 HANDLERS = {
     OURS: "remove_tags_worker.app",
-    **{
-        way: f"benchmarks.peers.{way}" for way in (BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING)
-    },
+    **{way: f"benchmarks.peers.{way}" for way in (BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING)},
 }
 PEERS = (BATCH_PROCESSOR, THREADS, RATE_LIMIT)
 NAMES = {
@@ -67,7 +65,7 @@ def servers(users: int, calls_per_second: int = CALLS_PER_SECOND) -> Iterator[Se
     """
     arguments = ("--calls-per-second", str(calls_per_second))
     with emulator() as (aws, _), serving("timpush_server", *arguments) as timpush:
-        control(timpush, "PUT", "tags", dict.fromkeys(accounts(users), ["gold"]))
+        control(timpush, "PUT", "tags", {one: ["gold"] for one in accounts(users)})
         signed = json.dumps(control(timpush, "POST", "usersig", {}))
         client("secretsmanager", aws).create_secret(Name=SECRET_ID, SecretString=signed)
         queues = {

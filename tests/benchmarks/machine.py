@@ -2,6 +2,7 @@
 
 import os
 import platform
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -41,10 +42,8 @@ def memory_bytes() -> int:
 
 def versions(names: tuple[str, ...], path: list[str]) -> str:
     """Names and versions of packages that are on a path, the program's own when empty."""
-    where = {"path": path} if path else {}
-    found = {
-        one.name.replace("_", "-").lower(): one.version for one in metadata.distributions(**where)
-    }
+    here = metadata.distributions(path=path or sys.path)
+    found = {one.name.replace("_", "-").lower(): one.version for one in here}
     return ", ".join(f"{name} {found[name]}" for name in names)
 
 

@@ -51,5 +51,5 @@ def runtime_packages() -> Path:
 
 def compile_runtime() -> None:
     """Compile what the runtime brings, once. Layer and functions stay as they were built."""
-    arguments = [PYTHON, "-m", "compileall", "-q", runtime_packages()]
+    arguments = (PYTHON, "-m", "compileall", "-q", runtime_packages())
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, timeout=300)

@@ -7,6 +7,7 @@ from typing import Any
 
 import matplotlib as mpl
 from matplotlib.figure import Figure
+from matplotlib.ticker import StrMethodFormatter
 
 from benchmarks.fleet import BATCH_PROCESSOR, NAMES, OURS, PARSING, RATE_LIMIT, THREADS
 from benchmarks.processor_cost import WAYS
@@ -68,11 +69,9 @@ def save(
     draw: Callable[[Any, Results, Theme], None], results: Results, theme: Theme, file: Path
 ) -> None:
     """Draw one plot on a transparent ground."""
-    colours = dict.fromkeys(
-        ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"),
-        theme.text,
-    )
-    with mpl.rc_context({"svg.hashsalt": "benchmarks", "font.size": 10, **colours}):
+    names = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    settings: Any = {"svg.hashsalt": "benchmarks", "font.size": 10}
+    with mpl.rc_context(settings | dict.fromkeys(names, theme.text)):
         figure = Figure(figsize=(7.2, 4.4), layout="constrained")
         axes = figure.add_subplot()
         draw(axes, results, theme)
@@ -114,7 +113,7 @@ def users_a_second(axes: Any, results: Results, theme: Theme) -> None:
     axes.set_xlim(left=0)
     axes.set_xlabel("latency of a call, ms")
     axes.set_ylabel("users a second")
-    axes.yaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def processor_cost(axes: Any, results: Results, theme: Theme) -> None:
@@ -129,7 +128,7 @@ def processor_cost(axes: Any, results: Results, theme: Theme) -> None:
     axes.set_xlabel("messages in a batch, one user each")
     axes.set_ylabel("processor time, µs a message")
     for axis in (axes.xaxis, axes.yaxis):
-        axis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+        axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
 
 
 def drain_time(axes: Any, results: Results, theme: Theme) -> None:
@@ -143,7 +142,7 @@ def drain_time(axes: Any, results: Results, theme: Theme) -> None:
     axes.set_xlabel("backlog, users")
     axes.set_ylabel("time to an empty queue")
     axes.set_xticks(BACKLOGS)
-    axes.xaxis.set_major_formatter(mpl.ticker.StrMethodFormatter("{x:,.0f}"))
+    axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     axes.set_yticks([*TIMES], [*TIMES.values()])
     axes.minorticks_off()
 

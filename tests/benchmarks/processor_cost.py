@@ -53,9 +53,9 @@ def measure(plan: Plan, servers: Servers) -> ProcessorCost:
                     for way in WAYS:
                         seconds = workers.batch(way, messages, users).processor_seconds
                         found.setdefault((way, users, messages), []).append(seconds)
-    seconds = {key: median(mine) for key, mine in found.items()}
-    mine = [(size, seconds[OURS, 1, size]) for size in plan.sizes]
-    return ProcessorCost(seconds, fit(mine))
+    medians = {key: median(mine) for key, mine in found.items()}
+    ours = [(size, medians[OURS, 1, size]) for size in plan.sizes]
+    return ProcessorCost(medians, fit(ours))
 
 
 def fit(points: Sequence[tuple[int, float]]) -> Fit:

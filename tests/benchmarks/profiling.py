@@ -17,7 +17,9 @@ RATE = 1_000
 TOP = 12
 SECONDS = 120
 MEASURED = ("invoke (benchmarks/worker.py", "_worker (concurrent/futures/thread.py")
-"""A sample counts when one of these is on its stack: all else is imports and waiting."""
+"""A sample counts when one of these is on its stack,"""
+ONCE = ("make_worker (", "read_secret (", "_find_and_load (")
+"""and none of these: what an environment does once, on its first batch."""
 FRAME = re.compile(r"^(.*) \((.*?)(?::\d+)?\)$")
 
 
@@ -63,7 +65,8 @@ def summarize(stacks: str) -> Profile:
     own: Counter[tuple[str, str]] = Counter()
     for line in stacks.splitlines():
         stack, _, number = line.rpartition(" ")
-        if any(frame in stack for frame in MEASURED):
+        once = any(frame in stack for frame in ONCE)
+        if not once and any(frame in stack for frame in MEASURED):
             own[name_frame(stack.rpartition(";")[2])] += int(number)
     total = own.total()
     return Profile(total, [(*frame, n / total) for frame, n in own.most_common(TOP)])
