@@ -85,6 +85,14 @@ def processor(results: Results) -> Iterator[Aim]:
             f"{ratio:.1f} times less",
             ratio >= LEAST_BELOW_PEER,
         )
+    ratio = cost.waiting[BATCH_PROCESSOR] / cost.waiting[OURS]
+    yield Aim(
+        "peer-waiting",
+        f"the same for {plan.waiting_messages:,} messages, each call answered after "
+        f"{plan.waiting_latency * 1000:.0f} ms",
+        f"{ratio:.1f} times less",
+        ratio >= LEAST_BELOW_PEER,
+    )
     growth = cost.per_record(OURS, plan.large) / cost.per_record(OURS, plan.middle)
     yield Aim(
         "linear",

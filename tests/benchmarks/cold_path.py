@@ -5,6 +5,7 @@ layer hold is taken as it was built.
 """
 
 import json
+import re
 import subprocess
 import time
 from collections import Counter
@@ -34,6 +35,7 @@ PROGRAM = Path(__file__).parent / "plain_runtime.py"
 OWN = ("app", "timpush", "aws_lambda_powertools", "urllib3", "boto3", "botocore", "s3transfer")
 OTHERS = ("jmespath", "dateutil", "six", "typing_extensions")
 STANDARD = "standard library"
+IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([^.\s]+)")
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,7 @@ def by_package(account: str) -> dict[str, float]:
     """Sum up what `-X importtime` printed: seconds of the modules' own, by package."""
     microseconds: Counter[str] = Counter()
     for line in account.splitlines():
-        own, _, module = line.removeprefix("import time:").split("|") if "|" in line else ("",) * 3
-        if own.strip().isdigit():
-            top = module.strip().partition(".")[0]
-            microseconds[top if top in OWN + OTHERS else STANDARD] += int(own)
+        if match := IMPORT.match(line):
+            package = match[2] if match[2] in OWN + OTHERS else STANDARD
+            microseconds[package] += int(match[1])
     return {name: number / 1e6 for name, number in microseconds.most_common()}

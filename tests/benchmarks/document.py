@@ -3,10 +3,20 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from string import Template
+from textwrap import fill
 
 from benchmarks import prices
 from benchmarks.aims import REASONS, judge
-from benchmarks.fleet import BATCH_PROCESSOR, NAMES, OURS, PARSING, PEERS, RATE_LIMIT, THREADS
+from benchmarks.fleet import (
+    BATCH_PROCESSOR,
+    NAMES,
+    OURS,
+    PACKED,
+    PARSING,
+    PEERS,
+    RATE_LIMIT,
+    THREADS,
+)
 from benchmarks.packages import APPLICATION, LEAST, PEER
 from benchmarks.processor_cost import WAYS
 from benchmarks.results import Results
@@ -32,6 +42,8 @@ def render(results: Results, folder: str) -> str:
         "packed_messages": f"{plan.packed_messages:,}",
         "window_seconds": f"{plan.window_seconds:g}",
         "warm_up_seconds": f"{plan.warm_up_seconds:g}",
+        "waiting_messages": f"{plan.waiting_messages:,}",
+        "waiting_latency": f"{plan.waiting_latency * 1000:.0f}",
         "cost_latency": f"{plan.cost_latency * 1000:.0f}",
         "peer_cost_messages": str(plan.peer_cost_messages),
         "memory_mb": f"{results.cost.memory_gb * 1024:.0f}",
@@ -76,7 +88,7 @@ def summary(results: Results) -> str:
         "The best other way is the best in that row."
     )
     head = ("", "this application", "best other way", "ratio")
-    return f"{BEGIN}\n{table(head, summary_rows(results))}\n\n{words}\n{END}"
+    return f"{BEGIN}\n{table(head, summary_rows(results))}\n\n{fill(words, 100)}\n{END}"
 
 
 def summary_rows(results: Results) -> list[tuple[str, str, str, str]]:
@@ -224,6 +236,7 @@ def processor_table(results: Results, users: int) -> Table:
                 f"{size:,}",
                 *(f"{each[way]:,.1f}" for way in WAYS),
                 f"{each[OURS] / each[PARSING]:.1f}",
+                f"{each[OURS] / each[PACKED]:.1f}",
                 f"{each[BATCH_PROCESSOR] / each[OURS]:.1f}",
                 f"{each[THREADS] / each[OURS]:.1f}",
             )
@@ -233,10 +246,21 @@ def processor_table(results: Results, users: int) -> Table:
         f"Messages of {what}",
         *(f"{short(way)}, µs" for way in WAYS),
         "this : json.loads",
+        "this : with the calls",
         "BatchProcessor : this",
         "threads : this",
     )
     return head, rows
+
+
+def processor_waiting(results: Results) -> Table:
+    """The same when a reply takes a while."""
+    found, messages = results.processor.waiting, results.plan.waiting_messages
+    rows = [
+        (NAMES[way], f"{seconds / messages * 1e6:,.1f}", f"{seconds / found[OURS]:.1f}")
+        for way, seconds in found.items()
+    ]
+    return ("Way", "µs a message", "to this"), rows
 
 
 def profile(results: Results) -> str:
@@ -249,10 +273,16 @@ def profile(results: Results) -> str:
     ]
     words = (
         f"Of {found.samples:,} samples of this application on batches of "
-        f"{results.plan.large:,} messages of one user, by function, without what it calls; what "
-        "is written in C counts for the function that calls it."
+        f"{results.plan.large:,} messages of one user, by function, without what it calls. What "
+        "is written in C counts for the function that calls it; time in the system, such as the "
+        "sending of a request, is not seen."
     )
-    return f"{words}\n\n" + table(("Function", "File", "Own time"), rows, text=2)
+    parts = [(f"`{name}`", f"{100 * part:.1f} %") for name, part in found.parts]
+    return (
+        f"{words}\n\n{table(('Function', 'File', 'Own time'), rows, text=2)}\n\n"
+        "The same samples by the step of the invocation that they were taken in, with all that it "
+        f"calls:\n\n{table(('Step', 'Time'), parts)}"
+    )
 
 
 def cold(results: Results) -> Table:
@@ -356,6 +386,7 @@ TABLES = {
     "throughput": throughput,
     "processor": processor,
     "processor_packed": processor_packed,
+    "processor_waiting": processor_waiting,
     "cold": cold,
     "phases": phases,
     "imports": imports,

@@ -18,17 +18,14 @@ from support.environment import worker_environment
 
 SECRET_ID = "timpush-usersig"
 CALLS_PER_SECOND = 100
-OURS, BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING = (
-    "ours",
-    "batch_processor",
-    "threads",
-    "rate_limit",
-    "parsing",
-)
-HANDLERS = {
-    OURS: "remove_tags_worker.app",
-    **{way: f"benchmarks.peers.{way}" for way in (BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING)},
-}
+OURS = "ours"
+BATCH_PROCESSOR = "batch_processor"
+THREADS = "threads"
+RATE_LIMIT = "rate_limit"
+PARSING = "parsing"
+PACKED = "packed"
+OTHERS = (BATCH_PROCESSOR, THREADS, RATE_LIMIT, PARSING, PACKED)
+HANDLERS = {OURS: "remove_tags_worker.app"} | {way: f"benchmarks.peers.{way}" for way in OTHERS}
 PEERS = (BATCH_PROCESSOR, THREADS, RATE_LIMIT)
 NAMES = {
     OURS: "this application",
@@ -36,6 +33,7 @@ NAMES = {
     THREADS: "ten threads, a call a record",
     RATE_LIMIT: "API destination, a call a record",
     PARSING: "json.loads alone",
+    PACKED: "json.loads and the calls",
 }
 ORDER_SECONDS = 130.0
 

@@ -7,7 +7,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from tempfile import TemporaryDirectory
 
 from benchmarks.events import event, most_messages
@@ -28,22 +27,18 @@ class Memory:
 
 
 def measure(plan: Plan, servers: Servers) -> Memory:
-    """Let fresh processes work on one event each, in turn."""
-    found: dict[tuple[str, int, int, int], list[int]] = {}
-    bare: list[int] = []
+    """Let fresh processes work on one event each, once: memory hardly differs from run to run."""
+    peaks: dict[tuple[str, int, int, int], int] = {}
     with TemporaryDirectory(prefix="benchmarks-") as folder, packages() as packaged:
         log = Path(folder) / "log"
-        for _ in range(plan.memory_repetitions):
-            bare.append(peak(packaged[BARE], servers.variables, log, "{}"))
-            for size, users in plan.memory_sizes:
-                messages = size or most_messages(users)
-                text = event(messages, users)
-                for name in (APPLICATION, PEER):
-                    key = name, users, messages, len(text)
-                    one = peak(packaged[name], servers.variables, log, text)
-                    found.setdefault(key, []).append(one)
-    peaks = {key: round(median(mine)) for key, mine in found.items()}
-    return Memory(round(median(bare)), peaks)
+        bare = peak(packaged[BARE], servers.variables, log, "{}")
+        for size, users in plan.memory_sizes:
+            messages = size or most_messages(users)
+            text = event(messages, users)
+            for name in (APPLICATION, PEER):
+                one = peak(packaged[name], servers.variables, log, text)
+                peaks[name, users, messages, len(text)] = one
+    return Memory(bare, peaks)
 
 
 def peak(package: Package, variables: Mapping[str, str], log: Path, text: str) -> int:

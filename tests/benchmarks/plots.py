@@ -9,14 +9,21 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 from matplotlib.ticker import StrMethodFormatter
 
-from benchmarks.fleet import BATCH_PROCESSOR, NAMES, OURS, PARSING, RATE_LIMIT, THREADS
+from benchmarks.fleet import BATCH_PROCESSOR, NAMES, OURS, PACKED, PARSING, RATE_LIMIT, THREADS
 from benchmarks.processor_cost import WAYS
 from benchmarks.results import Results
 from benchmarks.throughput import CASES, LIMIT_USERS
 
 BACKLOGS = (10_000, 100_000, 1_000_000, 10_000_000)
-TIMES = {60: "1 min", 3_600: "1 h", 86_400: "1 day", 604_800: "1 week"}
-MARKERS = {OURS: "o", BATCH_PROCESSOR: "s", THREADS: "^", RATE_LIMIT: "D", PARSING: "v"}
+TIMES = {1: "1 s", 60: "1 min", 3_600: "1 h", 86_400: "1 day", 604_800: "1 week"}
+MARKERS = {
+    OURS: "o",
+    BATCH_PROCESSOR: "s",
+    THREADS: "^",
+    RATE_LIMIT: "D",
+    PARSING: "v",
+    PACKED: "P",
+}
 
 
 @dataclass(frozen=True)
@@ -40,6 +47,7 @@ THEMES = (
             THREADS: "#8250df",
             RATE_LIMIT: "#1a7f37",
             PARSING: "#59636e",
+            PACKED: "#59636e",
         },
     ),
     Theme(
@@ -52,6 +60,7 @@ THEMES = (
             THREADS: "#ab7df8",
             RATE_LIMIT: "#3fb950",
             PARSING: "#9198a1",
+            PACKED: "#9198a1",
         },
     ),
 )

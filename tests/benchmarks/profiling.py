@@ -25,13 +25,15 @@ FRAME = re.compile(r"^(.*) \((.*?)(?::\d+)?\)$")
 
 @dataclass(frozen=True)
 class Profile:
-    """Functions with their part (0 to 1) of all samples, the most first; `error` if there is none.
+    """Functions, and steps of an invocation, with their part (0 to 1) of all samples.
 
-    A function in C counts for the Python function that calls it.
+    The most first; a function in C counts for the Python function that calls it. `error` says why
+    there is none.
     """
 
     samples: int
     own: list[tuple[str, str, float]]
+    parts: list[tuple[str, float]]
     error: str = ""
 
 
@@ -56,20 +58,36 @@ def measure(plan: Plan, servers: Servers) -> Profile:
             check=False,
         )
         if done.returncode or not stacks.exists():
-            return Profile(0, [], (done.stderr or done.stdout).strip()[-300:])
+            return Profile(0, [], [], (done.stderr or done.stdout).strip()[-300:])
         return summarize(stacks.read_text(encoding="utf-8"))
 
 
 def summarize(stacks: str) -> Profile:
     """Sum up py-spy's raw format: a stack, its frames separated by semicolons, and its samples."""
     own: Counter[tuple[str, str]] = Counter()
+    parts: Counter[str] = Counter()
     for line in stacks.splitlines():
         stack, _, number = line.rpartition(" ")
         once = any(frame in stack for frame in ONCE)
         if not once and any(frame in stack for frame in MEASURED):
-            own[name_frame(stack.rpartition(";")[2])] += int(number)
+            frames = [name_frame(frame) for frame in stack.split(";")]
+            own[frames[-1]] += int(number)
+            parts[step([function for function, _ in frames])] += int(number)
     total = own.total()
-    return Profile(total, [(*frame, n / total) for frame, n in own.most_common(TOP)])
+    return Profile(
+        total,
+        [(*frame, n / total) for frame, n in own.most_common(TOP)],
+        [(name, n / total) for name, n in parts.most_common(TOP)],
+    )
+
+
+def step(functions: list[str]) -> str:
+    """The step of the invocation: what `handle` calls, a call's thread, or the runtime's part."""
+    if "_worker" in functions:
+        return "threads that call"
+    if "handle" in functions[:-1]:
+        return functions[functions.index("handle") + 1]
+    return "the event's JSON and the rest"
 
 
 def name_frame(frame: str) -> tuple[str, str]:
