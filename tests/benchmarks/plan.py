@@ -49,5 +49,5 @@ SMOKE = Plan(
     cost_messages=((1, 100), (10, 10), (100, 10)),
     cold_starts=1,
     memory_sizes=((100, 1), (10, 100)),
-    profiled_batches=4,
+    profiled_batches=30,
 )

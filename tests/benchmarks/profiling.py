@@ -45,7 +45,7 @@ def measure(plan: Plan, servers: Servers) -> Profile:
         paths = ":".join(path for path in sys.path if path)
         done = subprocess.run(
             [
-                *(Path(sys.executable).parent / "py-spy", "record", "--gil", "--function"),
+                *(Path(sys.executable).parent / "py-spy", "record", "--gil", "--nonblocking"),
                 *("--rate", str(RATE), "--format", "raw", "--output", stacks, "--"),
                 *(sys.executable, "-m", "benchmarks.worker", "--handler", HANDLERS[OURS]),
                 *("--log", Path(folder) / "log"),
