@@ -98,11 +98,11 @@ def summary_rows(results: Results) -> list[tuple[str, str, str, str]]:
     mine = rates[OURS, 1, latency]
     fastest = max(PEERS, key=lambda way: rates[way, 1, latency].users_a_second)
     fewest = min(PEERS, key=lambda way: rates[way, 1, latency].calls)
-    least = min((BATCH_PROCESSOR, THREADS), key=lambda way: cost.per_record(way, plan.middle))
+    least = min((BATCH_PROCESSOR, THREADS), key=lambda way: cost.waiting[way])
     cheapest = min(PEERS, key=lambda way: terms[way, 1].total)
     fast = rates[fastest, 1, latency].users_a_second
     calls = rates[fewest, 1, latency].calls
-    own_cost, peer_cost = (cost.per_record(way, plan.middle) * 1e6 for way in (OURS, least))
+    own_cost, peer_cost = (cost.waiting[way] / plan.waiting_messages for way in (OURS, least))
     own_start, peer_start = (results.cold.emulator[one] for one in (APPLICATION, PEER))
     own_memory, peer_memory = (most_memory(results, one) for one in (APPLICATION, PEER))
     own_total, peer_total = terms[OURS, 1].total, terms[cheapest, 1].total
@@ -120,9 +120,9 @@ def summary_rows(results: Results) -> list[tuple[str, str, str, str]]:
             times(calls, mine.calls, "fewer"),
         ),
         (
-            f"processor time a message, batches of {plan.middle:,}",
-            f"{own_cost:,.0f} µs",
-            f"{peer_cost:,.0f} µs ({short(least)})",
+            f"processor time a message, replies after {plan.waiting_latency * 1000:.0f} ms",
+            f"{own_cost * 1e6:,.0f} µs",
+            f"{peer_cost * 1e6:,.0f} µs ({short(least)})",
             times(peer_cost, own_cost, "less"),
         ),
         (
@@ -180,11 +180,13 @@ def aims(results: Results) -> str:
 
 def reasons(results: Results) -> str:
     """Why what is missed is missed."""
-    missed = dict.fromkeys(aim.key for aim in judge(results) if not aim.met)
-    known = [REASONS[key] for key in missed if key in REASONS]
-    unknown = [aim.text for aim in judge(results) if not aim.met and aim.key not in REASONS]
-    lines = [*known, *(f"No reason is known yet for: {text}." for text in unknown)]
-    return "\n".join(f"- {text}" for text in lines) if lines else "All are met."
+    missed = {aim.key: aim.text for aim in judge(results) if not aim.met}
+    known = {key for keys in REASONS for key in keys}
+    lines = [text for keys, text in REASONS.items() if missed.keys() & set(keys)]
+    lines += [f"No reason is known: {text}." for key, text in missed.items() if key not in known]
+    if not lines:
+        return "All are met."
+    return "\n".join(fill(f"- {text}", 100, subsequent_indent="  ") for text in lines)
 
 
 def throughput(results: Results) -> Table:
