@@ -47,7 +47,7 @@ THEMES = (
             THREADS: "#8250df",
             RATE_LIMIT: "#1a7f37",
             PARSING: "#59636e",
-            PACKED: "#59636e",
+            PACKED: "#9a6700",
         },
     ),
     Theme(
@@ -60,7 +60,7 @@ THEMES = (
             THREADS: "#ab7df8",
             RATE_LIMIT: "#3fb950",
             PARSING: "#9198a1",
-            PACKED: "#9198a1",
+            PACKED: "#d29922",
         },
     ),
 )
