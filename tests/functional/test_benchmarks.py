@@ -8,7 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import cold_path, cost, document, prices, processor_cost, profiling, throughput
+from benchmarks import (
+    cold_path,
+    cost,
+    document,
+    prices,
+    processor_cost,
+    profiling,
+    tables,
+    throughput,
+)
 from benchmarks.events import body_bytes, event, most_messages
 from benchmarks.fleet import OURS, RATE_LIMIT
 from benchmarks.plots import PLOTS, THEMES
@@ -190,7 +199,7 @@ def test_a_ratio_is_never_below_one(larger: float, smaller: float, text: str) ->
 
 
 def test_a_table_has_its_figures_to_the_right() -> None:
-    text = document.table(("Way", "Users"), [("a", "1"), ("b", "2")])
+    text = tables.table(("Way", "Users"), [("a", "1"), ("b", "2")])
     assert text == "| Way | Users |\n| --- | ---: |\n| a | 1 |\n| b | 2 |"
 
 
