@@ -55,7 +55,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test outage budget chaos prove check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage budget chaos prove bench check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users 
 
 prove: .venv/.stamp ## Try the properties with many examples, new each time
 	HYPOTHESIS_PROFILE=many $(BIN)/pytest tests/properties
+
+bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it, side by side; writes docs/benchmarks.md
+	@$(LOCAL) $(BIN)/python -m benchmarks
 
 check: lint types template-check lock-check ## Run all checks that are no tests
 

@@ -10,7 +10,7 @@ import platform
 import socket
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ from reliability.event_source import kept
 from reliability.processes import end
 
 BUILD = ROOT / ".aws-sam/build"
+LAYER = BUILD / "TimpushLayer/python"
 PYTHON = ROOT / ".tools/runtime/bin/python"
 START_SECONDS = 30.0
 ARCHITECTURES = {"x86_64": "x86_64", "aarch64": "arm64"}
@@ -79,9 +80,15 @@ def emulator() -> Path | None:
 
 @contextmanager
 def running(
-    function: str, variables: Mapping[str, str], timeout: int, log: Path
+    function: str,
+    variables: Mapping[str, str],
+    timeout: int,
+    log: Path,
+    layers: Sequence[Path] = (LAYER,),
 ) -> Iterator[Runtime]:
-    """Run a built function, by its logical id, with these variables and timeout (seconds).
+    """Run a built function with these variables and timeout (seconds).
+
+    `function` is its logical id, or the path of any other folder with an `app.py`.
 
     Raises:
         RuntimeError: the emulator did not start.
@@ -92,7 +99,7 @@ def running(
     environment = dict(variables) | {
         "PATH": os.environ["PATH"],
         # As in Lambda: the function's folder, the layer, what the runtime brings.
-        "PYTHONPATH": os.pathsep.join([str(BUILD / function), str(BUILD / "TimpushLayer/python")]),
+        "PYTHONPATH": os.pathsep.join(map(str, (BUILD / function, *layers))),
         "PYTHONDONTWRITEBYTECODE": "1",
         "LAMBDA_TASK_ROOT": str(BUILD / function),
         "AWS_LAMBDA_FUNCTION_NAME": function,

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from benchmarks.document import BEGIN, block
 from template.translate import Template
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -40,3 +41,9 @@ def test_each_path_of_the_layout_exists() -> None:
     paths = re.findall(r"^    ([\w/.]+)", layout, re.MULTILINE)
     assert "template.yaml" in paths
     assert [path for path in paths if not (root / path).exists()] == []
+
+
+def test_the_figures_are_those_of_the_benchmarks() -> None:
+    document = (Path(__file__).parents[2] / "docs/benchmarks.md").read_text()
+    assert block(README) == block(document)
+    assert block(README).removeprefix(BEGIN).count("\n| ") == 8

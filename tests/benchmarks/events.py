@@ -1,0 +1,67 @@
+"""Events as Lambda gets them from SQS: so many messages of so many users, all different."""
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from typing import Any
+
+from reliability.budget_worker import MAX_EVENT_BYTES
+from reliability.event_source import QUEUE_ARN
+
+RECEIPT_HANDLE = "AQEB" + "x" * 230
+"""So long that some 8,500 messages of one user make 6 MB."""
+
+
+def accounts(users: int) -> Iterator[str]:
+    """The first so many users of all events."""
+    return (f"user-{number:07d}" for number in range(users))
+
+
+def record(message: int, users: int) -> dict[str, Any]:
+    """A record of an event, with so many users."""
+    first = message * users
+    rows = [
+        {"To_Account": f"user-{number:07d}", "Tags": ["gold"]}
+        for number in range(first, first + users)
+    ]
+    return {
+        "messageId": f"00000000-0000-4000-8000-{message:012d}",
+        "receiptHandle": RECEIPT_HANDLE,
+        "body": json.dumps({"UserTags": rows}, separators=(",", ":")),
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1795480000000",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": "1795480000001",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": QUEUE_ARN,
+        "awsRegion": "us-east-1",
+    }
+
+
+def body_bytes(users: int) -> int:
+    """The size of the body of a message."""
+    return len(record(0, users)["body"])
+
+
+@cache
+def event(messages: int, users: int) -> str:
+    """An event's JSON.
+
+    Raises:
+        ValueError: it is larger than what Lambda takes.
+    """
+    records = [record(message, users) for message in range(messages)]
+    text = json.dumps({"Records": records}, separators=(",", ":"))
+    if len(text) > MAX_EVENT_BYTES:
+        raise ValueError(f"{messages} messages of {users} users are {len(text)} bytes")
+    return text
+
+
+def most_messages(users: int) -> int:
+    """How many messages of so many users an event of 6 MB holds; all records are of one size."""
+    one = len(json.dumps(record(0, users), separators=(",", ":"))) + 1
+    return (MAX_EVENT_BYTES - len('{"Records":[]}')) // one
