@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from benchmarks.cost import Duration, function_terms, worker_memory_gb
 from template.reading import of_type
 from template.translate import ROOT, Template
 from template.watching import alarms
@@ -17,7 +18,7 @@ BACKLOGS = (100_000, 1_000_000, 10_000_000)
 
 def table(heading: str) -> list[list[str]]:
     """The rows of the first table under a heading."""
-    section = re.split(r"^## ", TEXT.partition(f"## {heading}\n")[2], flags=re.MULTILINE)[0]
+    section = re.split(r"^##", TEXT.partition(f"# {heading}\n")[2], flags=re.MULTILINE)[0]
     rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
     assert len(rows) > 2
     return [[cell.strip() for cell in re.split(r" ?\| ?", row)] for row in rows[2:]]
@@ -71,11 +72,27 @@ def test_the_monthly_cost_counts_what_there_is(translated: Template) -> None:
         "secret of the UserSig": len(of_type(translated, "AWS::SecretsManager::Secret")),
         "secret of the key, with `SigningKeySecretArn`": 1,  # of the user's own
     }
-    rows = table("Cost")
+    rows = table("A month")
     assert len(of_type(translated, "AWS::KMS::Key")) == 1
     assert {what: int(count) for what, count, _, _ in rows} == expected
     for _, count, each, month in rows:
         assert int(count) * cents(each) == cents(month)
+
+
+def test_the_cost_of_a_million_users_is_what_its_formulas_give(translated: Template) -> None:
+    default = {name: one["Default"] for name, one in translated["Parameters"].items()}
+    calls_per_second = translated["Mappings"]["CallsPerSecond"][str(default["ApiCallsPerSecond"])]
+    share = int(calls_per_second["Worker"]) / default["WorkerConcurrency"]
+    assert (share, worker_memory_gb()) == (20, 0.5)
+    rows = table("A million users")
+    assert [row[0] for row in rows] == ["1", "10", "100"]
+    for row in rows:
+        users, messages, calls = map(number, row[:3])
+        assert calls == users * messages / CALL_USERS
+        seconds = (calls + 1) / share + 0.1
+        terms = function_terms(users, Duration(messages, seconds), worker_memory_gb())
+        dollars = (terms.sqs, terms.requests, terms.gb_seconds, terms.total)
+        assert row[3:] == [f"{seconds:.2f}", *(f"{one:.4f}" for one in dollars)]
 
 
 def number(cell: str) -> int:
