@@ -264,7 +264,7 @@ def report(removal: Removed, settled: Settled, endpoint: Endpoint, seconds: floa
 
 def measure(removal: Removed, counts: Counter[str], usersig_seconds_left: float | None) -> None:
     """Emit the metrics; `usersig_seconds_left` is None while the secret was not read."""
-    for name in counters(ENDPOINT):
+    for name in counters(ENDPOINT, counts):
         metrics.add_metric(name, ENDPOINT[name].unit, counts[name])
     if removal.seconds is not None:
         metrics.add_metric(CALL_LATENCY, ENDPOINT[CALL_LATENCY].unit, round(removal.seconds * 1000))
@@ -279,9 +279,11 @@ def log_fault(error: TimPushError) -> None:
     somebody = isinstance(error, SecretError | CredentialsError | ConfigurationError)
     log = logger.error if somebody else logger.warning
     extra = {
+        "error_class": getattr(error, "label", "credentials"),
         "error_code": error.code,
         "error_info": error.message,
         "meaning": getattr(error, "meaning", ""),
+        "times": 1,
     }
     log("the call failed or was not made", extra=extra)
 

@@ -130,15 +130,11 @@ def handle(
 
 @contextmanager
 def uncollected() -> Iterator[None]:
-    """Reading makes many objects and no garbage: to look for some takes time for nothing.
-
-    Nor are they looked through afterwards, while calls run. They go when nothing refers to them.
-    """
+    """Reading makes many objects and no garbage: to look for some takes time for nothing."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()
         gc.enable()
 
 
@@ -212,8 +208,9 @@ def delay(batch: Batch, worker: Worker, deadline: float) -> None:
     ]
     if not delays:
         return
+    sqs = worker.sqs
     until = min(deadline, clock() + DELAY_SECONDS)
-    set_delays(worker.sqs, worker.settings.queue_url, delays, until, clock)
+    set_delays(sqs, worker.settings.queue_url, delays, until, clock)
 
 
 def backoff(settings: Settings, record: Mapping[str, Any], reason: str) -> int:
@@ -243,8 +240,8 @@ def report(batch: Batch, removal: Removal, worker: Worker, seconds: float) -> No
             "handed_back": dict(Counter(batch.handed_back.values())),
             "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
-            **carried_in_log(batch),
             **jobs_in_log(batch),
+            **carried_in_log(batch),
         },
     )
     counts = Counter(removal.counts) + count_handed_back(batch)
@@ -280,7 +277,7 @@ def measure(removal: Removal, counts: Counter[str]) -> None:
         metrics.add_metric(USERS_PER_CALL, WORKER[USERS_PER_CALL].unit, users)
     for seconds in list(removal.latencies):  # a call that was given up may still end
         metrics.add_metric(CALL_LATENCY, WORKER[CALL_LATENCY].unit, round(seconds * 1000))
-    for name in counters(WORKER):
+    for name in counters(WORKER, counts):
         metrics.add_metric(name, WORKER[name].unit, counts[name])
     metrics.flush_metrics()
 

@@ -149,3 +149,42 @@ def test_each_class_of_error_has_a_reason_that_is_counted() -> None:
     labels = {one.label for one in CallError.__subclasses__()} - {"input"}
     assert labels <= set(HANDED_BACK)
     assert set(HANDED_BACK.values()) <= set(WORKER)
+
+
+ERRORS = {"CredentialErrors", "ConfigurationErrors"}
+
+
+def test_an_invocation_without_calls_says_nothing_of_errors_that_only_calls_prove(
+    worker: Worker, api: Api, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worker.timpush.set_fault(Fault("code", code=60026))
+    worker.remove("{", body({"late": ["gold"]}, NotAfter=1))
+    values, _ = emitted(capfd.readouterr().out)
+    assert values["Calls"] == [0]
+    assert not ERRORS & set(values)
+    api.post(document(users(101)))  # more than a call: queued
+    values, _ = emitted(capfd.readouterr().out)
+    assert values["Calls"] == [0]
+    assert not ERRORS & set(values)
+
+
+def test_a_refused_usersig_that_is_held_back_still_counts(
+    worker: Worker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    worker.timpush.set_fault(Fault("code", code=70001))
+    found = []
+    for _ in range(4):  # a refused one is tried once a minute
+        worker.remove(body({"user": ["gold"]}))
+        found.append(emitted(capfd.readouterr().out)[0])
+    assert [one["CredentialErrors"][0] for one in found] == [1, 1, 1, 1]
+    assert found[-1]["Calls"] == [0]
+
+
+def test_listed_users_of_a_request_count_as_errors_of_their_class(
+    api: Api, capfd: pytest.CaptureFixture[str]
+) -> None:
+    api.timpush.account_codes |= {"user-0": 60026, "user-1": 70001, "user-2": 60007}
+    api.post(document(users(3)))
+    values, _ = emitted(capfd.readouterr().out)
+    counted = ("ConfigurationErrors", "CredentialErrors", "RateLimited")
+    assert [values[name] for name in counted] == [[1], [1], [1]]

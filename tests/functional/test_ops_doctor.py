@@ -323,6 +323,20 @@ class TestMapping:
         assert faults(deployed.examine()) == ["mapping       nothing feeds the worker"]
 
 
+class TestPauseAndResume:
+    def test_the_mapping_is_disabled_and_enabled(self, deployed: Deployed) -> None:
+        for command, state in (("pause", "Disabled"), ("resume", "Enabled"), ("resume", "Enabled")):
+            done = deployed.stack.run(command, "--mapping-id", deployed.mapping_id)
+            assert (done.code, f": {state}" in done.output) == (0, True)
+            found = client("lambda").get_event_source_mapping(UUID=deployed.mapping_id)
+            assert found["State"] == state
+
+    def test_a_mapping_that_is_not_there_is_named(self, deployed: Deployed) -> None:
+        done = deployed.stack.run("pause", "--mapping-id", str(uuid.uuid4()))
+        assert done.code == 1
+        assert "Error" in done.output
+
+
 def put_age(deployed: Deployed, seconds: float) -> None:
     """Have CloudWatch say how old the oldest message is."""
     dimension = {"Name": "QueueName", "Value": deployed.stack.queue_url.rpartition("/")[2]}

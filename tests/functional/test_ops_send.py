@@ -85,7 +85,19 @@ class TestCheck:
         ("name", "text", "fault"),
         [
             ("a.csv", "To_Account;Tags\na;x\n", "1: must be a header"),
+            (
+                "a.csv",
+                "To_Account;Tags\na;x\n",
+                "1: must be a header with To_Account and Tags (or Tag), separated by commas",
+            ),
             ("a.csv", "", "1: must be a header"),
+            ("a.csv", f"{HEADER}a, x\n", "2: /Tags/0 must not begin or end with a blank"),
+            ("a.csv", f"{HEADER}a,x | y\n", "2: /Tags/1 must not begin or end with a blank"),
+            (
+                "a.csv",
+                f"{HEADER}a ,x\n",
+                "2: /To_Account must not begin or end with a blank",
+            ),
             ("a.csv", "To_Account,Tag,Tags\na,x,y\n", "1: must be a header"),
             ("a.csv", f"{HEADER}a,x,y\n", "2: must have 2 cells like the header, has 3"),
             ("a.csv", f"{HEADER},x\n", "2: /To_Account must be a non-empty string"),
@@ -288,7 +300,7 @@ class TestGoingOn:
 
         done = stack.send(file, *options)
 
-        assert (done.code, f"another {name}:" in done.output) == (1, True)
+        assert (done.code, f"with another {name}:" in done.output) == (1, True)
         assert stack.take() == []
 
     def test_so_is_a_file_that_has_changed(self, stack: Operated, write: Write) -> None:
@@ -297,8 +309,16 @@ class TestGoingOn:
 
         done = stack.send(write("a.csv", csv_of(11)))
 
-        assert (done.code, "another sha256" in done.output) == (1, True)
+        assert (done.code, "the file has changed since job" in done.output) == (1, True)
         assert stack.take() == []
+
+    def test_a_run_that_sent_nothing_binds_nobody(self, stack: Operated, write: Write) -> None:
+        # Given a run to a queue that is not there, because of a slip
+        file = write("a.csv", csv_of(10))
+        wrong = stack.run("send", file, "--queue-url", f"{stack.queue_url}-slip")
+        assert wrong.code == 1
+        # When the command is repeated with the right queue, then it sends
+        assert "sent 10 users" in stack.send(file).output
 
     def test_a_new_job_can_be_begun(self, stack: Operated, write: Write) -> None:
         file = write("a.csv", csv_of(10))

@@ -221,6 +221,12 @@ def test_garbage_is_collected_again_once_a_batch_is_read(worker: Worker) -> None
     assert gc.isenabled()
 
 
+def test_nothing_is_kept_from_the_collection_for_good(worker: Worker) -> None:
+    frozen = gc.get_freeze_count()
+    worker.remove(body({"user": ["gold"]}))
+    assert gc.get_freeze_count() == frozen
+
+
 def test_a_client_of_sqs_is_made_only_when_something_failed(worker: Worker) -> None:
     worker.know({"user": ["gold"]})
     worker.remove(body({"user": ["gold"]}))

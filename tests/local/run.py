@@ -23,7 +23,7 @@ from local.emulator import REGION, emulator
 from local.endpoint import STAGE
 from local.request_cases import LATER, send_requests
 from local.rotation import rotate, store_key
-from local.stack import client, deploy
+from local.stack import STACK_NAME, client, deploy
 from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
 from timpush_server import TimPushServer
 
@@ -232,6 +232,8 @@ Set the way to the emulator, send a message, look at the tags, look at what was 
   curl -s --aws-sigv4 aws:amz:{REGION}:execute-api --user test:test {request_url} \\
     -H 'Content-Type: application/json' -d '{message}'
   aws sqs receive-message --queue-url {outputs["DeadLetterQueueUrl"]} --message-attribute-names All
+  make ops ARGS="doctor --stack-name {STACK_NAME}"
+  make ops ARGS="dlq list --stack-name {STACK_NAME}"
 
 Ctrl-C ends it.""",
         flush=True,

@@ -8,7 +8,7 @@ import pytest
 from template.reading import of_type, properties
 from template.translate import ROOT, Template
 from template.watching import ENDPOINT_SERVICE, WORKER_SERVICE, alarms, own, watched
-from timpush.metrics import ENDPOINT, ROTATION, WORKER
+from timpush.metrics import ENDPOINT, PROVEN_BY_CALLS, ROTATION, WORKER
 
 RUNBOOK = (ROOT / "docs/operations.md").read_text()
 PARTS = ("Meaning", "Look", "Mend", "Confirm")
@@ -89,6 +89,14 @@ class TestEachAlarm:
         assert first.endswith(f" See {name} in docs/operations.md.")
         assert len(text) <= 1_024 - 128  # CloudWatch's limit, with the stack's name in it
 
+    def test_log_lines_that_it_names_are_written(self, translated: Template, name: str) -> None:
+        text = properties(translated, name)["AlarmDescription"]["Fn::Sub"]
+        lines = re.findall(r"log line '([^']+)'", text)
+        function = "remove_tags_api" if name.startswith("Endpoint") else "remove_tags_worker"
+        code = (ROOT / "functions" / function / "app.py").read_text()
+        assert [line for line in lines if f'"{line}"' not in code] == []
+        assert bool(lines) == ("log line" in text)
+
     def test_reaches_whoever_is_named(self, translated: Template, name: str) -> None:
         alarm = properties(translated, name)
         assert alarm["AlarmActions"] == alarm["OKActions"] == ACTIONS
@@ -152,10 +160,27 @@ class TestNumbers:
             assert int(row["Saturated"]) * 100 == 80 * calls
         assert len(rows) == 5
 
-    def test_hand_backs_are_watched_longer_than_a_message_rests(self, translated: Template) -> None:
+    def test_hand_backs_are_seen_however_long_a_message_may_rest(
+        self, translated: Template
+    ) -> None:
         alarm = properties(translated, "HandedBackAlarm")
-        assert alarm["Period"] >= translated["Parameters"]["RetryCapSeconds"]["Default"]
-        assert alarm["Period"] * alarm["EvaluationPeriods"] == 3_600
+        assert alarm["Period"] >= translated["Parameters"]["RetryCapSeconds"]["MaxValue"]
+        assert alarm["EvaluationPeriods"] == 2
+
+    @pytest.mark.parametrize("name", ["DeadLetterQueueAlarm", "QueueAgeAlarm", "InFlightAlarm"])
+    def test_a_queue_that_rests_ends_no_alarm(self, translated: Template, name: str) -> None:
+        """SQS reports nothing of it, also while it holds messages."""
+        assert properties(translated, name)["TreatMissingData"] == "ignore"
+
+    @pytest.mark.parametrize(
+        "name", sorted(one for one in EXPECTED if re.search("(ial|ion)E", one))
+    )
+    def test_what_only_a_call_can_prove_keeps_its_alarm(
+        self, translated: Template, name: str
+    ) -> None:
+        alarm = properties(translated, name)
+        assert alarm["MetricName"] in PROVEN_BY_CALLS
+        assert alarm["TreatMissingData"] == "ignore"
 
     @pytest.mark.parametrize("name", sorted(one for one in EXPECTED if "Expiry" in one))
     def test_expiry_is_seen_by_whoever_uses_the_usersig(

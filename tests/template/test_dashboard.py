@@ -3,9 +3,11 @@
 from itertools import combinations
 from typing import Any
 
+import pytest
+
 from template.reading import of_type
 from template.translate import Template
-from template.watching import alarms, references, widgets
+from template.watching import CONDITIONS, alarms, references, widgets
 
 COLUMNS = 24
 
@@ -47,28 +49,28 @@ def test_it_answers_what_an_operator_asks(translated: Template) -> None:
     }
 
 
-def test_it_names_only_what_is_always_there(translated: Template) -> None:
-    named = set().union(*(references(widget) for widget in widgets(translated)))
-    resources = {name.partition(".")[0] for name in named} & set(translated["Resources"])
-    assert resources
-    assert [name for name in resources if "Condition" in translated["Resources"][name]] == []
-    pseudo = {"AWS::Region", "AWS::StackName", "CallsPerSecond"}
-    assert {name.partition(".")[0] for name in named} == resources | pseudo
-
-
-def test_it_shows_the_state_of_each_alarm_that_is_always_there(translated: Template) -> None:
-    (states,) = (one for one in widgets(translated) if one["type"] == "alarm")
-    always = {name for name, one in alarms(translated).items() if "Condition" not in one}
-    assert set(states["properties"]["alarms"]) == {f"${{{name}.Arn}}" for name in always}
+@pytest.mark.parametrize("conditions", [(), ("HasApi",), ("HasSigningKey",), CONDITIONS])
+def test_it_names_what_is_there_and_the_state_of_each_alarm(
+    translated: Template, conditions: tuple[str, ...]
+) -> None:
+    found = widgets(translated, conditions)
+    named = {name.partition(".")[0] for one in found for name in references(one)}
+    there = {
+        name
+        for name, one in translated["Resources"].items()
+        if one.get("Condition") in (None, *conditions)
+    }
+    assert named - there == {"AWS::Region", "AWS::StackName", "CallsPerSecond"}
+    (states,) = (one for one in found if one["type"] == "alarm")
+    expected = {f"${{{name}.Arn}}" for name in set(alarms(translated)) & there}
+    assert set(states["properties"]["alarms"]) == expected
 
 
 def test_the_budget_is_the_workers_own(translated: Template) -> None:
     ((_, dashboard),) = of_type(translated, "AWS::CloudWatch::Dashboard").items()
     _, values = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
-    assert values == {
-        "CallsPerSecond": {
-            "Fn::FindInMap": ["CallsPerSecond", {"Ref": "ApiCallsPerSecond"}, "Worker"]
-        }
+    assert values["CallsPerSecond"] == {
+        "Fn::FindInMap": ["CallsPerSecond", {"Ref": "ApiCallsPerSecond"}, "Worker"]
     }
 
 

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any, NamedTuple
 
 from template.reading import Resource, of_type
@@ -11,6 +11,7 @@ from timpush.metrics import NAMESPACE
 
 WORKER_SERVICE = "${AWS::StackName}"
 ENDPOINT_SERVICE = "${AWS::StackName}-endpoint"
+CONDITIONS = ("HasApi", "HasSigningKey")
 
 
 class Watched(NamedTuple):
@@ -27,10 +28,16 @@ def alarms(template: Template) -> dict[str, Resource]:
     return of_type(template, "AWS::CloudWatch::Alarm")
 
 
-def widgets(template: Template) -> list[dict[str, Any]]:
-    """The widgets of the dashboard, as JSON holds them once CloudFormation has filled it in."""
+def widgets(template: Template, conditions: Collection[str] = CONDITIONS) -> list[dict[str, Any]]:
+    """The widgets of the dashboard of a stack in which these conditions hold, as JSON."""
     ((_, dashboard),) = of_type(template, "AWS::CloudWatch::Dashboard").items()
-    text, _ = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    text, values = dashboard["Properties"]["DashboardBody"]["Fn::Sub"]
+    for name, value in values.items():
+        if "Fn::If" in value:
+            condition, more, nothing = value["Fn::If"]
+            text = text.replace(
+                f"${{{name}}}", more["Fn::Sub"] if condition in conditions else nothing
+            )
     found: list[dict[str, Any]] = json.loads(text)["widgets"]
     assert found
     return found

@@ -6,16 +6,24 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    NoCredentialsError,
+    NoRegionError,
+)
 
 from timpush.redaction import guard_logs
 from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, examine
 from timpush_ops.journal import JournalError
+from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import check_job, target
 from timpush_ops.send_command import send
 from timpush_ops.stack import TargetError, make_client, resolve
 from timpush_ops.status import Status, read_status
+
+REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
 
 class Commands(click.Group):
@@ -26,8 +34,14 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except TargetError as error:
             raise click.UsageError(str(error)) from None
-        except (ClientError, BotoCoreError, JournalError, OSError) as error:
+        except (NoCredentialsError, NoRegionError) as error:
+            raise click.ClickException(f"{error} {REACH}") from None
+        except (ClientError, BotoCoreError, JournalError, MappingError, OSError) as error:
             raise click.ClickException(str(error)) from None
+        except ValueError as error:
+            if "endpoint" not in str(error):
+                raise
+            raise click.ClickException(f"{error} (AWS_ENDPOINT_URL)") from None
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -110,6 +124,25 @@ def show_status(result: Status) -> None:
         click.echo(f"{more:,} more were settled than sent: delivered twice, or sent back")
     if result.left_out:
         click.echo(f"{result.left_out:,} lines held too many jobs to count this one: too low")
+
+
+@cli.command()
+@target("mapping_id")
+def pause(stack_name: str | None, mapping_id: str | None) -> None:
+    """Take no more messages from the queue: they wait there, for at most 4 days."""
+    switch(stack_name, mapping_id, enabled=False)
+
+
+@cli.command()
+@target("mapping_id")
+def resume(stack_name: str | None, mapping_id: str | None) -> None:
+    """Take messages from the queue again."""
+    switch(stack_name, mapping_id, enabled=True)
+
+
+def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> None:
+    found = resolve(stack_name, {"mapping_id": mapping_id})["mapping_id"]
+    click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
 
 
 cli.add_command(send)

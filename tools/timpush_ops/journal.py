@@ -27,7 +27,7 @@ class Journal:
 
     `header` says what is sent; that of a journal that exists must be equal. Its `job` may be
     empty: then the job of the journal is taken over, and a new journal's is `new_job`. `resumed`
-    tells whether there was a journal; with `restart` it is forgotten.
+    tells whether there was a journal; one that confirms nothing, and `restart`, begin a new one.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Journal:
         try:
             lines = [] if restart else _read_whole_lines(self._file)
             self.resumed = bool(lines)
-            if lines:
+            if len(lines) > 1 or (lines and not _differences(header, lines[0])):
                 _compare(path, header, lines[0])
                 header = lines[0]
                 ranges = [(one["lines"][0], one["lines"][1]) for one in lines[1:]]
@@ -98,14 +98,24 @@ def _read_whole_lines(file: BinaryIO) -> list[dict[str, Any]]:
         raise JournalError(f"{file.name} is no journal of this command") from None
 
 
-def _compare(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+def _differences(wanted: dict[str, Any], found: dict[str, Any]) -> list[str]:
     names = [name for name in wanted if name != "job" and found[name] != wanted[name]]
-    if wanted["job"] and found["job"] != wanted["job"]:
-        names.append("job")
+    return names + ["job"] * bool(wanted["job"] and found["job"] != wanted["job"])
+
+
+def _compare(path: Path, wanted: dict[str, Any], found: dict[str, Any]) -> None:
+    names = _differences(wanted, found)
+    if "sha256" in names:
+        raise JournalError(
+            f"the file has changed since job {found['job']} of {path} began: with the file as it "
+            "was, that command goes on where it stopped; --restart sends the new file whole, as a "
+            "new job"
+        )
     if names:
         raise JournalError(
-            f"{path} belongs to a job with another {', '.join(names)}: repeat that command to "
-            "finish it, or start a new job with --restart"
+            f"{path} belongs to job {found['job']} with another {', '.join(names)}: with the same "
+            "as then, the command goes on where it stopped; --restart sends the file whole, as a "
+            "new job"
         )
 
 

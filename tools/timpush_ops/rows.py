@@ -20,7 +20,8 @@ Format = Literal["csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 MAX_ACCOUNT = 50_000
 """Characters; with 1,000 tags, the row still fits a message of 1 MiB, whatever they are."""
-HEADER = "must be a header with To_Account and Tags (or Tag), separated by commas"
+HEADER = "must be a header with To_Account and Tags (or Tag), separated by commas, in UTF-8"
+BLANKS = "must not begin or end with a blank in CSV; JSON lines can say such a value"
 
 
 class Row(NamedTuple):
@@ -99,7 +100,7 @@ def _read_csv(lines: Iterable[str], separator: str) -> Parsed:
         if header is None:
             header = [cell.strip() for cell in cells]
             if not _is_header(header):
-                yield Fault(first, "", HEADER)
+                yield Fault(first, "", f"{HEADER}; is {','.join(cells)[:60]!r}")
                 return
         elif cells:
             yield from _read_cells(first, reader.line_num, header, cells, separator)
@@ -119,8 +120,19 @@ def _read_cells(
         return
     cell = dict(zip(header, cells, strict=True))
     tags = [cell["Tag"]] if "Tag" in cell else cell["Tags"].split(separator)
+    blank = list(_find_blanks(cell["To_Account"], tags))
+    if blank:
+        yield from (Fault(first, place, BLANKS) for place in blank)
+        return
     user = {"To_Account": cell["To_Account"], "Tags": tags}
     yield from _check(first, last, check_user, user)
+
+
+def _find_blanks(account: str, tags: list[str]) -> Iterator[str]:
+    """The places of values that are most likely not meant as they stand."""
+    if account != account.strip():
+        yield "/To_Account"
+    yield from (f"/Tags/{index}" for index, tag in enumerate(tags) if tag != tag.strip())
 
 
 def _check(first: int, last: int, parse: Callable[[Any], UserTags], value: Any) -> Parsed:

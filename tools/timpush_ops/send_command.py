@@ -86,6 +86,8 @@ def send(
     held = Journal(journal or Path(f"{file}.journal"), header, new_job_id(), restart)
     try:
         send_job(source, url, checked, held)
+    except KeyboardInterrupt:
+        raise click.ClickException("stopped: repeat the command to go on where it was") from None
     finally:
         held.close()
 

@@ -12,6 +12,7 @@ OUTPUTS = {
     "dead_letter_queue_url": "DeadLetterQueueUrl",
     "function_name": "WorkerFunctionName",
     "log_group_name": "WorkerLogGroupName",
+    "mapping_id": "WorkerMappingId",
 }
 """Option -> the output of the stack that stands in for it."""
 

@@ -25,6 +25,13 @@ from timpush.messages import UserTags
 from timpush.outcomes import EXPIRED, REMOVED, Outcome
 from timpush.removal import PROBE_SECONDS, Standing
 
+LISTED = {
+    RateLimitError: "RateLimited",
+    CredentialsError: "CredentialErrors",
+    ConfigurationError: "ConfigurationErrors",
+}
+"""What is counted once of a call that went through, when it lists users with such an error."""
+
 
 @dataclass(frozen=True, slots=True)
 class Caller:
@@ -74,7 +81,8 @@ def remove_now(
         _count(error, counts)
         seconds = None if started is None else caller.clock() - started
         return Removed(_whole(users, error), error, counts, seconds)
-    counts["RateLimited"] += any(isinstance(e, RateLimitError) for e in failures.values())
+    for kind, name in LISTED.items():
+        counts[name] += any(isinstance(error, kind) for error in failures.values())
     outcomes = {account: _settle(failures.get(account)) for account, _ in users}
     return Removed(outcomes, counts=counts, seconds=caller.clock() - started)
 

@@ -5,7 +5,7 @@ Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for wor
 is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
 """
 
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import NamedTuple
 
 NAMESPACE = "TimPushRemoveTag"
@@ -26,8 +26,8 @@ _CALLS = {
     "Calls": Metric("Count", "calls to TIMPush, retries included"),
     "CallsFailed": Metric("Count", "calls that failed as a whole"),
     CALL_LATENCY: Metric("Milliseconds", "from a call's start to its end; one value a call"),
-    "RateLimited": Metric("Count", "calls and listed users that TIMPush refused by rate"),
-    "CredentialErrors": Metric("Count", "refusals of the UserSig; secrets without a usable one"),
+    "RateLimited": Metric("Count", "calls that TIMPush refused by rate, whole or for some users"),
+    "CredentialErrors": Metric("Count", "refusals of the UserSig; no UserSig that could be sent"),
     "ConfigurationErrors": Metric("Count", "refusals for region, plan, app or product"),
     "ColdStarts": Metric("Count", "first invocations of an environment"),
     USERSIG_SECONDS_LEFT: Metric("Seconds", "remaining life of the UserSig"),
@@ -77,8 +77,12 @@ HANDED_BACK = {
 
 SAMPLED = frozenset({USERS_PER_CALL, CALL_LATENCY, USERSIG_SECONDS_LEFT})
 """Metrics with any number of values an invocation."""
+PROVEN_BY_CALLS = frozenset({"CredentialErrors", "ConfigurationErrors"})
+"""An invocation without calls says nothing of these: a 0 would end their alarms too soon."""
 
 
-def counters(metrics: dict[str, Metric]) -> Iterable[str]:
-    """The metrics that have one value an invocation, 0 included."""
-    return (name for name in metrics if name not in SAMPLED)
+def counters(metrics: dict[str, Metric], counts: Mapping[str, float]) -> list[str]:
+    """The metrics that an invocation with these counts has one value of, 0 included."""
+    names = [name for name in metrics if name not in SAMPLED]
+    called = counts["Calls"] > 0
+    return [name for name in names if called or counts[name] or name not in PROVEN_BY_CALLS]

@@ -419,6 +419,7 @@ class Removal:
         waited = self._env.now() - self._standing.tried_at
         if not 0 <= waited < PROBE_SECONDS:
             return True
+        self.counts["CredentialErrors"] += not self.stopped
         self._stop("credentials", "the UserSig was refused; it is tried once a minute")
         return False
 
