@@ -17,9 +17,10 @@ MOST_MEMORY = 128 * 2**20
 
 REASONS = {
     ("users-1", "users-100"): (
-        "Users a second: a batch ends by waiting for its last reply, and the next one waits a gap "
-        "of its share before its first call. Meanwhile that environment's share of the calls is "
-        "unused: the shorter the batch and the longer the latency, the more of it."
+        "Users a second: a batch ends by waiting for its last reply. Meanwhile that environment's "
+        "share of the calls is unused: the shorter the batch and the longer the latency, the more "
+        "of it. Larger batches (`BatchSize`, messages of many users) are the remedy: `make budget` "
+        "has the figures of the largest there are."
     ),
     ("floor-1", "floor-100"): (
         "Processor time to json.loads: json.loads alone makes no call, and a call costs processor "
@@ -35,9 +36,9 @@ REASONS = {
         "json.loads alone shows what part of it any way has."
     ),
     ("cold",): (
-        "Cold path: Python compiles the layer and the function at each start, for they hold no "
-        "bytecode; clients are made and the secret is read within the first invocation, which "
-        "then waits a gap of its share before its first call."
+        "Cold path: beyond the least there are the imports of Powertools' logger and metrics and of "
+        "the application itself, and, with a layer built without Python 3.13, the compiling of all "
+        "that is in it."
     ),
 }
 """Why aims are missed where the limit lies, by their keys; shown only when one is missed."""
