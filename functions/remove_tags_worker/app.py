@@ -67,7 +67,7 @@ metrics = Metrics(namespace=NAMESPACE)
 class Batch:
     """The messages of an event by id: what they ask for, or why that can never be done.
 
-    `carried` holds the attributes that stay with a message's users.
+    `carried` holds the attributes that stay with a message's users, where it has any.
     """
 
     records: dict[str, Mapping[str, Any]]
@@ -152,7 +152,9 @@ def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
     """Parse each message once, however often the event holds it."""
     batch = Batch({record["messageId"]: record for record in records})
     for message_id, record in batch.records.items():
-        batch.carried[message_id] = read_carried(record)
+        carried = read_carried(record)
+        if carried:
+            batch.carried[message_id] = carried
         try:
             batch.documents[message_id] = parse(record["body"])
         except MalformedMessageError as error:
@@ -162,7 +164,9 @@ def read_batch(records: Iterable[Mapping[str, Any]]) -> Batch:
 
 def read_carried(record: Mapping[str, Any]) -> dict[str, str]:
     """The attributes of a record that parked messages and log lines hold too."""
-    attributes = record.get("messageAttributes") or {}
+    attributes = record.get("messageAttributes")
+    if not attributes:
+        return {}
     values = {name: attributes.get(name, {}).get("stringValue") for name in CARRIED}
     return {name: value for name, value in values.items() if value and len(value) <= MAX_CARRIED}
 
@@ -184,10 +188,11 @@ def park(batch: Batch, worker: Worker, deadline: float) -> None:
     `deadline` is a time of the worker's clock.
     """
     parked = [
-        park_malformed(one, *fault, batch.carried[one]) for one, fault in batch.malformed.items()
+        park_malformed(one, *fault, batch.carried.get(one))
+        for one, fault in batch.malformed.items()
     ]
     for message_id, failed in batch.failed.items():
-        parked.extend(park_failed(message_id, failed, batch.carried[message_id]))
+        parked.extend(park_failed(message_id, failed, batch.carried.get(message_id)))
     if not parked:
         return
     queue_url, clock = worker.settings.dead_letter_queue_url, worker.environment.clock
@@ -320,7 +325,8 @@ def log_parked(batch: Batch, hash_accounts: bool) -> None:
         for one, values in batch.carried.items()
     }
     lines: list[dict[str, Any]] = [
-        {"message_id": one, "error_code": error.code, "reason": error.message[:500]} | carried[one]
+        {"message_id": one, "error_code": error.code, "reason": error.message[:500]}
+        | carried.get(one, {})
         for one, (_, error) in batch.malformed.items()
     ]
     for message_id, failed in batch.failed.items():
@@ -328,7 +334,7 @@ def log_parked(batch: Batch, hash_accounts: bool) -> None:
         shown = [account_in_log(account, hash_accounts) for account in list(accounts)[:10]]
         codes = sorted({str(outcome.code) for _, _, outcome in failed})
         line = {"message_id": message_id, "error_code": codes, "users": len(accounts)}
-        lines.append(line | {"some": shown} | carried[message_id])
+        lines.append(line | {"some": shown} | carried.get(message_id, {}))
     for line in lines[:MAX_LINES]:
         logger.warning("message parked", extra=line)
     if len(lines) > MAX_LINES:

@@ -36,9 +36,9 @@ REASONS = {
         "json.loads alone shows what part of it any way has."
     ),
     ("cold",): (
-        "Cold path: beyond the least there are the imports of Powertools' logger and metrics and of "
-        "the application itself, and, with a layer built without Python 3.13, the compiling of all "
-        "that is in it."
+        "Cold path: beyond the least there are the imports of Powertools' logger and metrics and "
+        "of the application itself, and, with a layer built without Python 3.13, the compiling of "
+        "all that is in it."
     ),
 }
 """Why aims are missed where the limit lies, by their keys; shown only when one is missed."""
