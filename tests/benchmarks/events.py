@@ -6,7 +6,7 @@ from functools import cache
 from typing import Any
 
 from reliability.budget_worker import MAX_EVENT_BYTES
-from reliability.event_source import QUEUE_ARN
+from reliability.event_source import made_up_record
 
 RECEIPT_HANDLE = "AQEB" + "x" * 230
 """So long that some 8,500 messages of one user make 6 MB."""
@@ -24,22 +24,9 @@ def record(message: int, users: int) -> dict[str, Any]:
         {"To_Account": f"user-{number:07d}", "Tags": ["gold"]}
         for number in range(first, first + users)
     ]
-    return {
-        "messageId": f"00000000-0000-4000-8000-{message:012d}",
-        "receiptHandle": RECEIPT_HANDLE,
-        "body": json.dumps({"UserTags": rows}, separators=(",", ":")),
-        "attributes": {
-            "ApproximateReceiveCount": "1",
-            "SentTimestamp": "1795480000000",
-            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-            "ApproximateFirstReceiveTimestamp": "1795480000001",
-        },
-        "messageAttributes": {},
-        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": QUEUE_ARN,
-        "awsRegion": "us-east-1",
-    }
+    body = json.dumps({"UserTags": rows}, separators=(",", ":"))
+    made = made_up_record(f"00000000-0000-4000-8000-{message:012d}", body)
+    return made | {"receiptHandle": RECEIPT_HANDLE}
 
 
 def body_bytes(users: int) -> int:

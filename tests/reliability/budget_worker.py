@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from reliability.event_source import QUEUE_ARN, Context, kept
+from reliability.event_source import Context, kept, made_up_record
 from reliability.processes import report_to_parent, wait_until
 
 TIMEOUT_SECONDS = 120.0
@@ -31,21 +31,8 @@ def record(worker: int, message: int) -> dict[str, Any]:
     users = [
         {"To_Account": account(worker, message, user), "Tags": ["gold"]} for user in range(USERS)
     ]
-    return {
-        "messageId": f"00000000-0000-4000-8000-{worker:04d}{message:08d}",
-        "body": json.dumps({"UserTags": users}, separators=(",", ":")),
-        "attributes": {
-            "ApproximateReceiveCount": "1",
-            "SentTimestamp": "1795480000000",
-            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
-            "ApproximateFirstReceiveTimestamp": "1795480000001",
-        },
-        "messageAttributes": {},
-        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
-        "eventSource": "aws:sqs",
-        "eventSourceARN": QUEUE_ARN,
-        "awsRegion": "us-east-1",
-    }
+    body = json.dumps({"UserTags": users}, separators=(",", ":"))
+    return made_up_record(f"00000000-0000-4000-8000-{worker:04d}{message:08d}", body)
 
 
 def event(worker: int, messages: int) -> str:

@@ -38,6 +38,25 @@ def record(message: Any) -> dict[str, Any]:
     }
 
 
+def made_up_record(message_id: str, body: str) -> dict[str, Any]:
+    """A record of an event for a message that no queue ever held."""
+    return {
+        "messageId": message_id,
+        "body": body,
+        "attributes": {
+            "ApproximateReceiveCount": "1",
+            "SentTimestamp": "1795480000000",
+            "SenderId": "AIDAIENQZJOLO23YVJ4VO",
+            "ApproximateFirstReceiveTimestamp": "1795480000001",
+        },
+        "messageAttributes": {},
+        "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
+        "eventSource": "aws:sqs",
+        "eventSourceARN": QUEUE_ARN,
+        "awsRegion": "us-east-1",
+    }
+
+
 def kept(reply: Any, ids: set[str]) -> set[str]:
     """The ids of a batch that stay on the queue after this reply of the function.
 

@@ -125,9 +125,8 @@ class Removal:
         self.stopped = ""
         self.users_per_call: list[int] = []
         self.latencies: list[float] = []
-        self._expires = not set(chain.from_iterable(map(dict.values, wanted.values()))) <= {
-            math.inf
-        }
+        until = chain.from_iterable(map(dict.values, wanted.values()))
+        self._expires = not set(until) <= {math.inf}
         self._env = environment
         self._standing = environment.standing
         self._deadline = deadline
