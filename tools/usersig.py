@@ -11,8 +11,8 @@ import sys
 import time
 from datetime import UTC, datetime
 
-from timpush import usersig
 from timpush.errors import UserSigError
+from timpush.tencent import usersig
 
 DAY_SECONDS = 86_400
 MAX_DAYS = 3_650  # Tencent's limit; https://trtc.io/document/34456 (n.d.)

@@ -21,9 +21,6 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 from botocore.config import Config
 
-from timpush.client import TimPushClient
-from timpush.credentials import Credentials
-from timpush.direct import Caller, Removed, remove_now
 from timpush.errors import (
     ConfigurationError,
     CredentialsError,
@@ -40,11 +37,14 @@ from timpush.metrics import (
     counters,
 )
 from timpush.outcomes import Outcome
-from timpush.packing import MAX_TAGS, MAX_USERS, merge
-from timpush.queueing import queue_messages
-from timpush.redaction import guard_logs
-from timpush.sending import MAX_BYTES, REQUEST_ID, Message, send
+from timpush.queue.sender import MAX_BYTES, REQUEST_ID, Message, send
+from timpush.queue.split import queue_messages
+from timpush.removal.packing import MAX_TAGS, MAX_USERS, merge
+from timpush.removal.single import Caller, Removed, remove_now
 from timpush.settings import ApiSettings, read_api_settings
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import Credentials
+from timpush.tencent.redaction import guard_logs
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

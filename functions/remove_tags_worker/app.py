@@ -15,8 +15,6 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from timpush.client import TimPushClient
-from timpush.credentials import Credentials
 from timpush.errors import MalformedMessageError
 from timpush.messages import Document, parse
 from timpush.metrics import (
@@ -29,13 +27,15 @@ from timpush.metrics import (
     counters,
 )
 from timpush.outcomes import EXPIRED, Ledger
-from timpush.packing import merge
-from timpush.parking import Failed, park_failed, park_malformed, send_parked
-from timpush.redaction import guard_logs
-from timpush.removal import Environment, Removal, calls_in_flight
-from timpush.sending import CARRIED, JOB_ID, JOB_USERS, MAX_CARRIED
+from timpush.queue.dead_letter import Failed, park_failed, park_malformed, send_parked
+from timpush.queue.delays import backoff_seconds, set_delays
+from timpush.queue.sender import CARRIED, JOB_ID, JOB_USERS, MAX_CARRIED
+from timpush.removal.engine import Environment, Removal, calls_in_flight
+from timpush.removal.packing import merge
 from timpush.settings import Settings, read_settings
-from timpush.visibility import backoff_seconds, set_delays
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import Credentials
+from timpush.tencent.redaction import guard_logs
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -15,15 +15,6 @@ import boto3
 from aws_lambda_powertools import Logger, Metrics
 from botocore.config import Config
 
-from timpush import usersig
-from timpush.client import TimPushClient
-from timpush.credentials import (
-    Credential,
-    SigningKey,
-    parse_secret,
-    parse_signing_key,
-    read_secret,
-)
 from timpush.errors import (
     CallError,
     InputError,
@@ -34,8 +25,17 @@ from timpush.errors import (
     TransientError,
 )
 from timpush.metrics import NAMESPACE, ROTATION, USERSIG_SECONDS_LEFT
-from timpush.redaction import guard_logs
 from timpush.settings import RotationSettings, read_rotation_settings
+from timpush.tencent import usersig
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import (
+    Credential,
+    SigningKey,
+    parse_secret,
+    parse_signing_key,
+    read_secret,
+)
+from timpush.tencent.redaction import guard_logs
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.environment import worker_environment
-from timpush.budget import CATCH_UP_SECONDS, Budget
+from timpush.removal.pace import CATCH_UP_SECONDS, Budget
 from timpush.settings import read_settings
 
 BUDGETS = [100, 96, 90, 80, 60]

@@ -11,9 +11,15 @@ import pytest
 
 from support.clients import refusing_url
 from support.raw_server import DROP, Answer, answer, raw_server
-from timpush.client import CALL_SECONDS, IDLE_SECONDS, MAX_REPLY_BYTES, READ_SECONDS, TimPushClient
-from timpush.credentials import Credential
 from timpush.errors import CallError, ConnectionReuseError, TransientError
+from timpush.tencent.client import (
+    CALL_SECONDS,
+    IDLE_SECONDS,
+    MAX_REPLY_BYTES,
+    READ_SECONDS,
+    TimPushClient,
+)
+from timpush.tencent.credentials import Credential
 from timpush_server import Fault, TimPushServer
 
 OK = b'{"ActionStatus":"OK","ErrorCode":0,"ErrorInfo":""}'

@@ -11,9 +11,9 @@ import pytest
 
 from support.clients import refusing_url
 from support.raw_server import DROP, Answer, RawServer, answer, raw_server, self_signed
-from timpush.client import TimPushClient
-from timpush.credentials import Credential
 from timpush.errors import CallError, ConnectionReuseError, TransientError
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import Credential
 
 USERSIG = "eJyrVgrxCdYr*Sy1SslJQ-MtIzUNJRAItkpqTmlWSmZUIkKjIT87NK82CSxSnZiQUF__"
 CREDENTIAL = Credential(1400000000, "administrator", USERSIG, 4_000_000_000)

@@ -12,9 +12,9 @@ from botocore.stub import Stubber
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from timpush.credentials import Credential, Credentials, parse_secret, read_secret
 from timpush.errors import SecretError, UserSigError
-from timpush.usersig import sign
+from timpush.tencent.credentials import Credential, Credentials, parse_secret, read_secret
+from timpush.tencent.usersig import sign
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

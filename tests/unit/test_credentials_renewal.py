@@ -7,9 +7,9 @@ import pytest
 from botocore.exceptions import ConnectTimeoutError
 
 from support.virtual_time import VirtualTime
-from timpush.credentials import Credentials, SigningKey, parse_signing_key
 from timpush.errors import SecretError
-from timpush.usersig import sign
+from timpush.tencent.credentials import Credentials, SigningKey, parse_signing_key
+from timpush.tencent.usersig import sign
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

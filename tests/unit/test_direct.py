@@ -19,8 +19,6 @@ from support.scene import (
     succeed,
     usersig,
 )
-from timpush.client import CALL_SECONDS, Failures, TimPushClient
-from timpush.direct import Caller, Removed, remove_now
 from timpush.errors import (
     CODES,
     InputError,
@@ -29,6 +27,8 @@ from timpush.errors import (
     call_error,
 )
 from timpush.messages import UserTags
+from timpush.removal.single import Caller, Removed, remove_now
+from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
 
 USERS: list[UserTags] = [("a", ["gold"]), ("b", ["gold"]), ("c", ["gold"])]
 UNKNOWN_CODE = 61234

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timpush import packing
 from timpush.messages import Document, UserTags
 from timpush.outcomes import Wanted
-from timpush.packing import LONG_ACCOUNT, cut, merge
+from timpush.removal import packing
+from timpush.removal.packing import LONG_ACCOUNT, cut, merge
 
 Calls = list[list[UserTags]]
 

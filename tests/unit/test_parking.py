@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from timpush.errors import MalformedMessageError
 from timpush.messages import parse
 from timpush.outcomes import EXPIRED, Outcome
-from timpush.parking import Failed, Parked, park_failed, park_malformed
+from timpush.queue.dead_letter import Failed, Parked, park_failed, park_malformed
 
 MIB = 1024 * 1024
 ID = "9a3d0c1e-0000-4000-8000-000000000001"

@@ -11,10 +11,10 @@ import pytest
 import urllib3
 
 from support.raw_server import DROP, answer, raw_server
-from timpush.client import TimPushClient
-from timpush.credentials import Credential, read_secret
 from timpush.errors import SecretError
-from timpush.redaction import guard_logs, redact
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import Credential, read_secret
+from timpush.tencent.redaction import guard_logs, redact
 from timpush_server import TimPushServer
 
 if TYPE_CHECKING:

@@ -21,7 +21,7 @@ from support.scene import (
     want,
 )
 from timpush.errors import TransientError
-from timpush.removal import PROBE_SECONDS, Removal
+from timpush.removal.engine import PROBE_SECONDS, Removal
 
 FIRST, SECOND = usersig("first"), usersig("second")
 REFUSED = 70009

@@ -16,9 +16,9 @@ from support.scene import (
     states,
     want,
 )
-from timpush.client import CALL_SECONDS
 from timpush.messages import Document
 from timpush.outcomes import EXPIRED
+from timpush.tencent.client import CALL_SECONDS
 
 NEVER = Reply(latency=math.inf)
 BAD_TAG = 90034

@@ -23,7 +23,7 @@ from support.scene import (
 from timpush.errors import CODES, ConnectionReuseError, InputError, TransientError
 from timpush.messages import Document
 from timpush.outcomes import EXPIRED, Outcome
-from timpush.removal import Removal
+from timpush.removal.engine import Removal
 
 REASONS = {
     *("transient", "rate_limited", "credentials", "configuration", "unknown"),

@@ -18,7 +18,7 @@ from support.scene import (
     want,
 )
 from timpush.errors import ConnectionReuseError, TransientError
-from timpush.removal import MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
+from timpush.removal.engine import MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
 
 DOWN_AFTER = 5
 RATE_LIMITS = [60007, 60011, 60018, 60019]

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from timpush.client import Failures, read_failures
 from timpush.errors import (
     CallError,
     ConfigurationError,
@@ -18,6 +17,7 @@ from timpush.errors import (
     TransientError,
     UnknownError,
 )
+from timpush.tencent.client import Failures, read_failures
 
 SENT = {"ann", "bob", "名前"}
 USERSIG = "eJyrVgrxCdYrSy1SslJQ*MtIzUNJRAItkpqTml-Wm_Zk__"

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from support.clients import refusing_url, sqs_client
 from timpush.errors import MalformedMessageError
-from timpush.parking import Parked, park_malformed, send_parked
-from timpush.sending import Message, send
+from timpush.queue.dead_letter import Parked, park_malformed, send_parked
+from timpush.queue.sender import Message, send
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -6,8 +6,8 @@ from hypothesis import strategies as st
 
 from support.environment import worker_environment
 from timpush.errors import SettingsError
-from timpush.regions import HOSTS
 from timpush.settings import Settings, read_settings
+from timpush.tencent.regions import HOSTS
 
 REQUIRED = [
     "TIMPUSH_REGION",

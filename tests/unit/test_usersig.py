@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from timpush.errors import UserSigError
-from timpush.usersig import Claims, decode, sign, verify
+from timpush.tencent.usersig import Claims, decode, sign, verify
 
 # Published by Tencent for demonstration; it opens no real app.
 DEMO_KEY = "5bd2850fff3ecb11d7c805251c51ee463a25727bddc2385f3fa8bfee1bb93b5e"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from timpush.visibility import (
+from timpush.queue.delays import (
     LACK_OF_TIME,
     MAX_VISIBILITY_SECONDS,
     NOBODYS_FAULT,

@@ -13,7 +13,7 @@ from botocore.exceptions import (
     NoRegionError,
 )
 
-from timpush.redaction import guard_logs
+from timpush.tencent.redaction import guard_logs
 from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, examine
 from timpush_ops.journal import JournalError

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from timpush.errors import MalformedMessageError
 from timpush.messages import Document, parse
-from timpush.sending import CARRIED, JOB_ID
-from timpush.visibility import set_delays
+from timpush.queue.delays import set_delays
+from timpush.queue.sender import CARRIED, JOB_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from timpush import usersig
-from timpush.client import TimPushClient
-from timpush.credentials import Credential, parse_secret, read_secret
 from timpush.errors import (
     CallError,
     ConfigurationError,
@@ -26,6 +23,9 @@ from timpush.errors import (
     UserSigError,
 )
 from timpush.settings import Settings, read_settings
+from timpush.tencent import usersig
+from timpush.tencent.client import TimPushClient
+from timpush.tencent.credentials import Credential, parse_secret, read_secret
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient

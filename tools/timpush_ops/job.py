@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timpush.queueing import queue_messages
-from timpush.sending import JOB_ID, JOB_USERS, Message, Unsent, batches, send_batch
+from timpush.queue.sender import JOB_ID, JOB_USERS, Message, Unsent, batches, send_batch
+from timpush.queue.split import queue_messages
 from timpush_ops.journal import Journal
 from timpush_ops.rows import Fault, Format, Row, read_rows
 

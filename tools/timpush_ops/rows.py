@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from timpush.errors import MalformedMessageError
 from timpush.messages import UserTags, check_user, parse_user
-from timpush.queueing import MAX_TAGS
+from timpush.queue.split import MAX_TAGS
 
 Format = Literal["csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}

@@ -12,8 +12,8 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from timpush.queueing import queue_messages
-from timpush.sending import Message, batches, send_batch
+from timpush.queue.sender import Message, batches, send_batch
+from timpush.queue.split import queue_messages
 from timpush_ops.dead_letters import EXPIRED, MALFORMED, Hold, Letter, User
 from timpush_ops.job import FIRST_PAUSES, PAUSES
 

@@ -8,8 +8,8 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 from timpush.errors import SettingsError
-from timpush.regions import HOSTS
-from timpush.visibility import MAX_VISIBILITY_SECONDS
+from timpush.queue.delays import MAX_VISIBILITY_SECONDS
+from timpush.tencent.regions import HOSTS
 
 APP_CALLS_PER_SECOND = 100
 """Tencent's limit for an app; https://trtc.io/document/67822 (n.d.)."""

@@ -1,0 +1,1 @@
+"""Messages on SQS: cut, sent, dead-lettered, and delayed."""

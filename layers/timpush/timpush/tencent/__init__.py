@@ -1,0 +1,1 @@
+"""What Tencent's service needs: one HTTP call, its replies, its codes, and the UserSig."""

@@ -1,0 +1,71 @@
+"""What tests share: an AWS emulated in this process, the functions around it, and the template."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import settings
+
+from support.api import Api, serving
+from support.clients import refusing_url, secrets_client, sqs_client
+from support.rotation import moto_server
+from support.worker import Worker, working
+from template.translate import Template, load, translate
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+# No example is timed: how long one takes says more of the machine than of the code.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+
+@pytest.fixture(scope="session")
+def aws_url() -> Iterator[str]:
+    with moto_server() as url:
+        yield url
+
+
+@pytest.fixture
+def secrets(aws_url: str) -> Iterator["SecretsManagerClient"]:
+    client = secrets_client(aws_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def unreachable_secrets() -> Iterator["SecretsManagerClient"]:
+    with refusing_url() as url:
+        yield secrets_client(url)
+
+
+@pytest.fixture
+def sqs(aws_url: str) -> Iterator["SQSClient"]:
+    client = sqs_client(aws_url)
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def worker(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Worker]:
+    with working(aws_url, monkeypatch) as made:
+        yield made
+
+
+@pytest.fixture
+def api(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Api]:
+    with serving(aws_url, monkeypatch.setenv) as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def written() -> Template:
+    """The SAM template; tests must not change it."""
+    return load()
+
+
+@pytest.fixture(scope="session")
+def translated(written: Template) -> Template:
+    """What CloudFormation makes of it; tests must not change it."""
+    return translate(written)

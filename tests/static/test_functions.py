@@ -1,0 +1,127 @@
+"""Functions: runtime, environment, logs and the layer."""
+
+from typing import Any
+
+import pytest
+
+from template.reading import allowed, of_type, properties
+from template.translate import Template
+from timpush.settings import read_settings
+from timpush.tencent.regions import HOSTS
+
+POWERTOOLS = {
+    "POWERTOOLS_SERVICE_NAME",
+    "POWERTOOLS_METRICS_NAMESPACE",
+    "POWERTOOLS_LOG_LEVEL",
+}
+
+
+class Recorder(dict[str, str]):
+    """An environment that remembers what was asked for."""
+
+    def __init__(self, values: dict[str, str]) -> None:
+        super().__init__(values)
+        self.names: set[str] = set()
+
+    def get(self, key: str, default: Any = None) -> Any:
+        self.names.add(key)
+        return super().get(key, default)
+
+
+@pytest.fixture
+def variables(translated: Template) -> dict[str, Any]:
+    found: dict[str, Any] = properties(translated, "RemoveTagsWorker")["Environment"]["Variables"]
+    return found
+
+
+def test_functions_run_on_the_same_runtime(translated: Template) -> None:
+    for function in of_type(translated, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Runtime"] == "python3.13"
+        assert function["Properties"]["Architectures"] == ["arm64"]
+
+
+def test_each_function_ships_as_the_package_that_its_folder_is(written: Template) -> None:
+    for function in of_type(written, "AWS::Serverless::Function").values():
+        package = function["Properties"]["CodeUri"].rpartition("/")[2]
+        assert function["Properties"]["Handler"] == f"{package}.app.lambda_handler"
+
+
+def test_functions_share_one_layer_for_their_runtime(translated: Template) -> None:
+    ((name, layer),) = of_type(translated, "AWS::Lambda::LayerVersion").items()
+    assert layer["Properties"]["CompatibleRuntimes"] == ["python3.13"]
+    assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
+    for function in of_type(translated, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Layers"] == [{"Ref": name}]
+
+
+def test_functions_log_to_groups_of_their_own_with_a_retention(translated: Template) -> None:
+    groups = of_type(translated, "AWS::Logs::LogGroup")
+    functions = of_type(translated, "AWS::Lambda::Function").values()
+    used = [one["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for one in functions]
+    assert set(used) <= set(groups)
+    assert len(set(used)) == len(used)
+    for group in groups.values():
+        assert group["Properties"]["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+
+
+def test_worker_gets_the_variables_that_its_code_reads_and_no_others(
+    variables: dict[str, Any],
+) -> None:
+    environment = Recorder(
+        {
+            "TIMPUSH_REGION": "singapore",
+            "TIMPUSH_SECRET_ID": "secret",
+            "TIMPUSH_CALLS_PER_SECOND": "100",
+            "WORKER_CONCURRENCY": "4",
+            "QUEUE_URL": "https://sqs.example/queue",
+            "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letter-queue",
+        }
+    )
+    read_settings(environment)
+    assert set(variables) - POWERTOOLS == environment.names
+    assert set(variables) >= POWERTOOLS
+
+
+def test_variables_hold_what_their_names_say(variables: dict[str, Any]) -> None:
+    assert variables == {
+        "TIMPUSH_REGION": {"Ref": "TimPushRegion"},
+        "TIMPUSH_ENDPOINT_URL": {"Ref": "EndpointUrl"},
+        "TIMPUSH_SECRET_ID": {
+            "Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]
+        },
+        "TIMPUSH_CALLS_PER_SECOND": {
+            "Fn::FindInMap": ["CallsPerSecond", {"Ref": "ApiCallsPerSecond"}, "Worker"]
+        },
+        "WORKER_CONCURRENCY": {"Ref": "WorkerConcurrency"},
+        "RETRY_BASE_SECONDS": {"Ref": "RetryBaseSeconds"},
+        "RETRY_CAP_SECONDS": {"Ref": "RetryCapSeconds"},
+        "QUEUE_URL": {"Ref": "RemoveTagsQueue"},
+        "DEAD_LETTER_QUEUE_URL": {"Ref": "RemoveTagsDeadLetterQueue"},
+        "HASH_ACCOUNTS_IN_LOGS": {"Ref": "HashAccountsInLogs"},
+        "POWERTOOLS_SERVICE_NAME": {"Ref": "AWS::StackName"},
+        "POWERTOOLS_METRICS_NAMESPACE": "TimPushRemoveTag",
+        "POWERTOOLS_LOG_LEVEL": {"Ref": "LogLevel"},
+    }
+
+
+def test_regions_are_those_of_the_code(translated: Template) -> None:
+    assert allowed(translated, "TimPushRegion") == list(HOSTS)
+
+
+def test_defaults_are_settings_that_the_code_takes(translated: Template) -> None:
+    default = {name: str(one["Default"]) for name, one in translated["Parameters"].items()}
+    calls_per_second = translated["Mappings"]["CallsPerSecond"][default["ApiCallsPerSecond"]]
+    settings = read_settings(
+        {
+            "TIMPUSH_REGION": default["TimPushRegion"],
+            "TIMPUSH_ENDPOINT_URL": default["EndpointUrl"],
+            "TIMPUSH_SECRET_ID": "secret",
+            "TIMPUSH_CALLS_PER_SECOND": calls_per_second["Worker"],
+            "WORKER_CONCURRENCY": default["WorkerConcurrency"],
+            "QUEUE_URL": "https://sqs.example/queue",
+            "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letter-queue",
+            "HASH_ACCOUNTS_IN_LOGS": default["HashAccountsInLogs"],
+        }
+    )
+    assert settings.share == 20
+    assert settings.hash_accounts

@@ -1,0 +1,167 @@
+"""Who may do what: each right is listed here, so a new one is a change of this file."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from template.reading import as_list, of_type, properties, statements, strings
+from template.translate import Template
+from timpush.errors import SecretError
+from timpush.tencent.credentials import parse_secret
+
+Statement = dict[str, Any]
+
+X_RAY = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
+"""The actions that AWS knows no resource for."""
+TRACES = (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
+SECRET = {"Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]}
+
+
+def test_every_function_names_a_role_of_its_own(translated: Template) -> None:
+    roles = of_type(translated, "AWS::IAM::Role")
+    functions = of_type(translated, "AWS::Lambda::Function").values()
+    named = [one["Properties"]["Role"]["Fn::GetAtt"] for one in functions]
+    assert sorted(named) == sorted([name, "Arn"] for name in roles)
+
+
+def test_worker_may_do_exactly_this(translated: Template) -> None:
+    found = {one["Sid"]: one for one in statements(translated["Resources"]["RemoveTagsWorkerRole"])}
+    rights = {sid: (as_list(one["Action"]), one["Resource"]) for sid, one in found.items()}
+    assert rights == {
+        "ReadSecret": (["secretsmanager:GetSecretValue"], SECRET),
+        "DecryptSecret": (["kms:Decrypt"], {"Ref": "SecretKmsKeyArn"}),
+        "ConsumeQueue": (
+            [
+                "sqs:ReceiveMessage",
+                "sqs:DeleteMessage",
+                "sqs:GetQueueAttributes",
+                "sqs:ChangeMessageVisibility",
+            ],
+            {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]},
+        ),
+        "ParkMessages": (
+            ["sqs:SendMessage"],
+            {"Fn::GetAtt": ["RemoveTagsDeadLetterQueue", "Arn"]},
+        ),
+        "WriteLogs": (
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            {"Fn::GetAtt": ["RemoveTagsWorkerLogGroup", "Arn"]},
+        ),
+        "SendTraces": TRACES,
+    }
+    assert {one["Effect"] for one in found.values()} == {"Allow"}
+
+
+def test_worker_decrypts_only_with_a_key_that_is_named_and_for_secrets_manager(
+    translated: Template,
+) -> None:
+    (policy,) = properties(translated, "RemoveTagsWorkerRole")["Policies"]
+    ((condition, statement, nothing),) = (
+        one["Fn::If"] for one in policy["PolicyDocument"]["Statement"] if "Fn::If" in one
+    )
+    assert condition == "HasSecretKmsKey"
+    assert nothing == {"Ref": "AWS::NoValue"}
+    assert statement["Condition"] == {
+        "StringEquals": {
+            "kms:ViaService": {"Fn::Sub": "secretsmanager.${AWS::Region}.${AWS::URLSuffix}"}
+        }
+    }
+
+
+def is_narrow(statement: Statement) -> bool:
+    """Whether a statement of a role names its actions and resources, as far as AWS lets it."""
+    actions, resources = as_list(statement["Action"]), as_list(statement["Resource"])
+    if {"NotAction", "NotResource"} & set(statement) or "*" in json.dumps(actions):
+        return False
+    if resources == ["*"] and set(actions) == X_RAY:
+        return True
+    return "*" not in json.dumps(resources)
+
+
+def test_no_right_is_wider_than_it_needs_to_be(translated: Template) -> None:
+    for role in of_type(translated, "AWS::IAM::Role").values():
+        assert "ManagedPolicyArns" not in role["Properties"]
+        assert [one for one in statements(role) if not is_narrow(one)] == []
+
+
+@pytest.mark.parametrize(
+    ("actions", "resource", "narrow"),
+    [
+        (sorted(X_RAY), "*", True),
+        ("sqs:SendMessage", {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}, True),
+        ("xray:PutTraceSegments", "*", False),
+        ([*sorted(X_RAY), "sqs:SendMessage"], "*", False),
+        ("xray:*", "*", False),
+        ("sqs:SendMessage", "*", False),
+        ("sqs:SendMessage", ["*"], False),
+        ("sqs:*", {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}, False),
+        ("sqs:SendMessage", {"Fn::Sub": "arn:${AWS::Partition}:sqs:*:*:queue"}, False),
+    ],
+)
+def test_a_wildcard_is_narrow_for_x_ray_alone(actions: Any, resource: Any, narrow: bool) -> None:
+    assert is_narrow({"Effect": "Allow", "Action": actions, "Resource": resource}) is narrow
+
+
+def test_no_policy_of_a_resource_lets_everybody_in(translated: Template) -> None:
+    found = list(resource_statements(translated))
+    assert len(found) > 1
+    for name, statement in found:
+        if statement["Effect"] == "Allow":
+            assert "*" not in strings(statement["Principal"]), name
+
+
+def test_a_service_invokes_a_function_only_for_what_is_named(translated: Template) -> None:
+    for name, one in of_type(translated, "AWS::Lambda::Permission").items():
+        permission = one["Properties"]
+        assert permission["Principal"].endswith(".amazonaws.com"), name
+        assert "SourceArn" in permission, name
+
+
+def resource_statements(translated: Template) -> Iterator[tuple[str, Statement]]:
+    """Each statement of a policy that a resource carries: of queues, topics, keys, secrets.
+
+    There a resource of `*` is the one that carries the policy.
+    """
+    for name, one in translated["Resources"].items():
+        for key in ("PolicyDocument", "KeyPolicy", "ResourcePolicy"):
+            policy = one["Properties"].get(key, {})
+            yield from ((name, statement) for statement in as_list(policy.get("Statement", [])))
+
+
+def test_rights_are_written_in_the_roles_alone(translated: Template) -> None:
+    kinds = {one["Type"] for one in translated["Resources"].values()}
+    assert not kinds & {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
+
+
+def test_only_lambda_takes_on_a_role_and_within_the_boundary(translated: Template) -> None:
+    for role in of_type(translated, "AWS::IAM::Role").values():
+        (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+        assert statement == {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        }
+        assert role["Properties"]["PermissionsBoundary"] == {
+            "Fn::If": [
+                "HasPermissionsBoundary",
+                {"Ref": "PermissionsBoundaryArn"},
+                {"Ref": "AWS::NoValue"},
+            ]
+        }
+
+
+def test_secret_is_created_only_without_one_of_your_own(translated: Template) -> None:
+    ((_, secret),) = of_type(translated, "AWS::SecretsManager::Secret").items()
+    assert secret["Condition"] == "CreateSecret"
+    assert translated["Conditions"]["CreateSecret"] == {"Fn::Equals": [{"Ref": "SecretArn"}, ""]}
+
+
+def test_placeholder_has_the_shape_of_the_secret_and_is_no_credential(
+    translated: Template,
+) -> None:
+    value = properties(translated, "UserSigSecret")["SecretString"]
+    assert set(json.loads(value)) == {"sdkappid", "identifier", "usersig"}
+    with pytest.raises(SecretError):
+        parse_secret(value, 0.0)
