@@ -43,16 +43,6 @@ OWN = (
     "botocore",
     "s3transfer",
 )
-    "remove_tags_worker",
-    "batch_processor",
-    "least",
-    "timpush",
-    "aws_lambda_powertools",
-    "urllib3",
-    "boto3",
-    "botocore",
-    "s3transfer",
-)
 OTHERS = ("jmespath", "dateutil", "six", "typing_extensions")
 STANDARD = "standard library"
 IMPORT = re.compile(r"import time:\s+(\d+) \|\s+\d+ \|\s+([^.\s]+)")
