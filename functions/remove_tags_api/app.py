@@ -59,8 +59,8 @@ CONFIG = Config(
     connect_timeout=1, read_timeout=2, retries={"mode": "standard", "total_max_attempts": 2}
 )
 """Of the AWS clients: the defaults would outlast the function."""
-TOO_LARGE = Outcome("parked", "TooLarge", "the account is too long for a message")
-QUEUED = Outcome("handed_back", "accepted")
+TOO_LARGE = Outcome("rejected", "TooLarge", "the account is too long for a message")
+QUEUED = Outcome("retry", "accepted")
 
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
@@ -199,7 +199,7 @@ def settle(
     `deadline` is in seconds of the monotonic clock.
     """
     outcomes = dict(removal.outcomes)
-    rest = [(account, tags) for account, tags in users if outcomes[account].state == "handed_back"]
+    rest = [(account, tags) for account, tags in users if outcomes[account].state == "retry"]
     attributes = {REQUEST_ID: app.context["request_id"]}
     messages = list(queue_messages(rest, document.not_after, attributes))
     unsent = enqueue([message for message, _ in messages], endpoint, deadline)
@@ -228,7 +228,7 @@ def count(outcomes: Mapping[str, Outcome], unaccounted: Mapping[str, None]) -> S
             continue
         if outcome.state == "removed":
             settled.removed += 1
-        elif outcome.state == "parked":
+        elif outcome.state == "rejected":
             settled.failed[account] = outcome
         else:
             settled.queued[str(outcome.code)] += 1

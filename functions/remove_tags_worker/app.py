@@ -175,7 +175,7 @@ def settle(batch: Batch, ledger: Ledger) -> None:
     """Decide each message: handed back when any of its tags is, else failed when any failed."""
     for message_id, document in batch.documents.items():
         unsettled = ledger.outcomes(document.users)
-        reason = next((str(o.code) for _, _, o in unsettled if o.state == "handed_back"), "")
+        reason = next((str(o.code) for _, _, o in unsettled if o.state == "retry"), "")
         if reason:
             batch.handed_back[message_id] = reason
         elif unsettled:

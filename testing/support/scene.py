@@ -231,4 +231,4 @@ def outcomes(removal: Removal) -> list[tuple[str, str, Outcome]]:
 
 def reasons(removal: Removal) -> set[int | str]:
     """Why tags were handed back."""
-    return {one.code for _, _, one in outcomes(removal) if one.state == "handed_back"}
+    return {one.code for _, _, one in outcomes(removal) if one.state == "retry"}

@@ -82,7 +82,7 @@ def test_one_call_holds_all_the_users() -> None:
 def test_a_listed_user_is_failed_only_when_it_is_hopeless(code: int) -> None:
     desk = Desk(lambda *_: listing(["b"], code))
     hopeless = isinstance(call_error(code, ""), InputError)
-    expected = "parked" if hopeless else "handed_back"
+    expected = "rejected" if hopeless else "retry"
     assert states(desk.remove()) == {"a": "removed", "b": expected, "c": "removed"}
 
 
@@ -90,14 +90,14 @@ def test_a_listed_user_is_failed_only_when_it_is_hopeless(code: int) -> None:
 def test_a_listed_user_is_failed_for_its_input_whatever_its_tags(code: int) -> None:
     desk = Desk(lambda *_: listing(["b"], code))
     removed = desk.remove([("a", ["gold"]), ("b", ["gold", "week-pass"])])
-    assert states(removed) == {"a": "removed", "b": "parked"}
+    assert states(removed) == {"a": "removed", "b": "rejected"}
 
 
 @pytest.mark.parametrize("code", [*CODES, UNKNOWN_CODE])
 def test_nobody_is_failed_by_a_call_of_several_users(code: int) -> None:
     desk = Desk(lambda *_: failing(code))
     removed = desk.remove()
-    assert set(states(removed).values()) == {"handed_back"}
+    assert set(states(removed).values()) == {"retry"}
     assert removed.error is not None
     assert desk.calls == 1
 
@@ -107,7 +107,7 @@ def test_a_user_alone_is_failed_by_what_is_known_to_be_hopeless(code: int) -> No
     desk = Desk(lambda *_: failing(code))
     removed = desk.remove([("a", ["gold", "week-pass"])])
     hopeless = isinstance(call_error(code, ""), InputError)
-    assert states(removed) == {"a": "parked" if hopeless else "handed_back"}
+    assert states(removed) == {"a": "rejected" if hopeless else "retry"}
 
 
 def test_a_failed_outcome_has_the_code_and_the_text_of_tencent() -> None:
@@ -121,7 +121,7 @@ def test_no_call_is_made_after_not_after(seconds_left: int, calls: int) -> None:
     desk = Desk()
     removed = desk.remove(not_after=UNIX_START + seconds_left)
     assert desk.calls == calls
-    assert set(states(removed).values()) == {"removed" if calls else "parked"}
+    assert set(states(removed).values()) == {"removed" if calls else "rejected"}
 
 
 @pytest.mark.parametrize(("spare", "calls"), [(-0.01, 0), (0.0, 1)])
@@ -129,7 +129,7 @@ def test_no_call_is_made_that_cannot_end_in_time(spare: float, calls: int) -> No
     desk = Desk()
     removed = desk.remove(seconds=CALL_SECONDS + spare)
     assert desk.calls == calls
-    assert set(states(removed).values()) == {"removed" if calls else "handed_back"}
+    assert set(states(removed).values()) == {"removed" if calls else "retry"}
 
 
 def test_time_that_the_secret_took_is_gone() -> None:
@@ -213,7 +213,7 @@ def test_a_call_that_outlasts_its_deadline_is_left_behind(silent: SilentClient) 
     # When the call does not end
     removed = remove_now(USERS, None, caller, 22.0)
     # Then the users are left for the queue
-    assert set(states(removed).values()) == {"handed_back"}
+    assert set(states(removed).values()) == {"retry"}
     assert isinstance(removed.error, TransientError)
     assert (removed.counts["Calls"], removed.counts["CallsFailed"]) == (1, 1)
 

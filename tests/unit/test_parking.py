@@ -15,8 +15,8 @@ from timpush.queue.dead_letter import Failed, Parked, park_failed, park_malforme
 
 MIB = 1024 * 1024
 ID = "9a3d0c1e-0000-4000-8000-000000000001"
-UNKNOWN_ACCOUNT = Outcome("parked", 70107, "")
-BAD_TAG = Outcome("parked", 90034, "tag too long")
+UNKNOWN_ACCOUNT = Outcome("rejected", 70107, "")
+BAD_TAG = Outcome("rejected", 90034, "tag too long")
 
 
 def failed(account: str, *tags: str, outcome: Outcome = UNKNOWN_ACCOUNT) -> list[Failed]:
@@ -94,7 +94,7 @@ class TestAttributes:
         assert park_one(rows).attributes()["ErrorCode"] == "70107"
 
     def test_what_tencent_says_is_cut_and_made_printable(self) -> None:
-        said = Outcome("parked", 90001, "a\x00b\nc\ud800d" + "x" * 10_000)
+        said = Outcome("rejected", 90001, "a\x00b\nc\ud800d" + "x" * 10_000)
         reason = park_one(failed("a", "x", outcome=said)).attributes()["Reason"]
         assert reason.startswith("90001: bad JSON: a b c dxxx")
         assert len(reason) <= 300
@@ -183,7 +183,7 @@ class TestSplit:
         self, groups: list[tuple[int, int, str, str]]
     ) -> None:
         rows = [
-            (f"{group}-{user}{pad}", f"tag-{tag}", Outcome("parked", 90000 + group, text))
+            (f"{group}-{user}{pad}", f"tag-{tag}", Outcome("rejected", 90000 + group, text))
             for group, (users, tags, pad, text) in enumerate(groups)
             for user in range(min(users, 4_000 // tags))
             for tag in range(tags)

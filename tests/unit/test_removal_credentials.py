@@ -39,7 +39,7 @@ def all_removed(removal: Removal) -> bool:
 
 
 def all_handed_back(removal: Removal) -> bool:
-    return set(map(tuple, states(removal).values())) == {("handed_back",)}
+    return set(map(tuple, states(removal).values())) == {("retry",)}
 
 
 def test_a_usersig_that_has_not_succeeded_yet_is_tried_by_one_call_first() -> None:

@@ -37,7 +37,7 @@ class TestInvocation:
 
         removal = scene.invoke(want(10_000), seconds)
 
-        assert len(ended(removal, "handed_back")) == 10_000
+        assert len(ended(removal, "retry")) == 10_000
         assert reasons(removal) == {"deadline"}
         assert removal.counts["CallsFailed"] == len(scene.started) > 0
 
@@ -88,7 +88,7 @@ class TestInvocation:
 
         removal = scene.invoke(want(100), seconds=9)
 
-        assert states(removal)["user-0"] == {"handed_back"}
+        assert states(removal)["user-0"] == {"retry"}
         assert ended(removal, "removed")
         assert reasons(removal) == {"deadline"}
 
@@ -126,7 +126,7 @@ class TestNotAfter:
 
         removal = scene.invoke([document(scene.time.now() - 1, "ann"), document(None, "bob")])
 
-        assert states(removal) == {"ann": {"parked"}, "bob": {"handed_back"}}
+        assert states(removal) == {"ann": {"rejected"}, "bob": {"retry"}}
 
     def test_it_may_pass_while_the_call_waits_for_its_turn(self) -> None:
         scene = proven(lambda *_: Reply(), share=1)
@@ -135,7 +135,7 @@ class TestNotAfter:
 
         removal = scene.invoke([document(None, *others), document(until, *late)])
 
-        assert {one for one, ends in states(removal).items() if ends == {"parked"}} == set(late)
+        assert {one for one, ends in states(removal).items() if ends == {"rejected"}} == set(late)
         assert not any("late-0" in call.accounts for call in scene.started)
 
     def test_it_may_pass_between_two_attempts(self) -> None:
@@ -145,7 +145,7 @@ class TestNotAfter:
         removal = scene.invoke([document(until, "ann"), document(None, "bob")])
 
         assert [call.accounts for call in scene.started] == [["ann", "bob"], ["bob"]]
-        assert states(removal) == {"ann": {"parked"}, "bob": {"removed"}}
+        assert states(removal) == {"ann": {"rejected"}, "bob": {"removed"}}
 
     def test_it_may_pass_within_a_search(self) -> None:
         scene = proven(refusing(["u0"], BAD_TAG), share=1)

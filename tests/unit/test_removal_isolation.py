@@ -26,11 +26,11 @@ MOST_EXTRA_CALLS = 14
 
 
 def parked(removal: Removal) -> set[str]:
-    return ended(removal, "parked")
+    return ended(removal, "rejected")
 
 
 def handed_back(removal: Removal) -> set[str]:
-    return ended(removal, "handed_back")
+    return ended(removal, "retry")
 
 
 @pytest.mark.parametrize("position", range(100))
@@ -80,8 +80,8 @@ def test_a_parked_tag_holds_the_code_and_the_text() -> None:
 
     removal = scene.invoke(want(3))
 
-    assert [one[1:] for one in outcomes(removal) if one[2].state == "parked"] == [
-        ("user-1-tag-0", ("parked", LONG_TAG, "said TIMPush"))
+    assert [one[1:] for one in outcomes(removal) if one[2].state == "rejected"] == [
+        ("user-1-tag-0", ("rejected", LONG_TAG, "said TIMPush"))
     ]
 
 
@@ -131,7 +131,7 @@ def test_a_flood_is_worked_off_by_one_invocation_after_the_other() -> None:
     for _ in range(20):
         removal = scene.invoke(left)
         found |= parked(removal)
-        left = {one: left[one] for one, ends in states(removal).items() if "handed_back" in ends}
+        left = {one: left[one] for one, ends in states(removal).items() if "retry" in ends}
 
     assert found == {f"{account}-tag-0" for account in guilty}
     assert left == {}
@@ -143,7 +143,7 @@ def test_users_that_an_unknown_code_follows_are_handed_back_and_never_parked() -
     removal = scene.invoke(want(100, tags=3))
 
     assert parked(removal) == set()
-    back = {account for account, ends in states(removal).items() if "handed_back" in ends}
+    back = {account for account, ends in states(removal).items() if "retry" in ends}
     assert back == {"user-40", "user-41"}
     assert reasons(removal) == {"unknown"}
     assert removal.faults == {("unknown", NO_SUCH_CODE, "said TIMPush"): 2}

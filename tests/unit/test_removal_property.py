@@ -95,12 +95,12 @@ def check_truth(tag: tuple[str, str], outcome: Outcome, scene: Scene, removal: R
         case "removed":
             assert came.count(True) == 1
             assert said[-1] is True, "nothing is sent again once it is done"
-        case "parked" if outcome == EXPIRED:
+        case "rejected" if outcome == EXPIRED:
             assert removal.ledger.wanted[tag[0]][tag[1]] < scene.time.now()
-        case "parked":
+        case "rejected":
             assert outcome.code in INPUT
             assert came[-1] == outcome.code
-        case "handed_back":
+        case "retry":
             assert outcome.code in REASONS
             assert True not in came, "what is done is not handed back"
 

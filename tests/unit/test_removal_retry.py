@@ -23,7 +23,7 @@ from timpush.removal.engine import MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
 DOWN_AFTER = 5
 RATE_LIMITS = [60007, 60011, 60018, 60019]
 HTTP_502 = Reply(TransientError("HTTP502", "the status is not 200"))
-REMOVED, HANDED_BACK = {"removed"}, {"handed_back"}
+REMOVED, HANDED_BACK = {"removed"}, {"retry"}
 
 
 def waits(started: list[Started]) -> list[float]:
@@ -49,7 +49,7 @@ def test_attempts_are_bounded_and_then_the_users_are_handed_back() -> None:
     removal = scene.invoke(want(100))
 
     assert len(scene.started) == MAX_ATTEMPTS
-    assert set(map(tuple, states(removal).values())) == {("handed_back",)}
+    assert set(map(tuple, states(removal).values())) == {("retry",)}
     assert reasons(removal) == {"transient"}
     assert removal.counts["CallsFailed"] == MAX_ATTEMPTS
 

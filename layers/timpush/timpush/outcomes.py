@@ -1,4 +1,4 @@
-"""What became of each tag of each user: removed, parked or handed back."""
+"""What became of each tag of each user: removed, rejected, or to be retried."""
 
 from collections.abc import Collection, Iterable
 from typing import Literal, NamedTuple
@@ -9,28 +9,28 @@ from timpush.messages import UserTags
 class Outcome(NamedTuple):
     """The end of one user's tag in this invocation.
 
-    `parked` can never succeed: `code` and `text` say why. `handed_back` is to be tried again:
-    `code` is the reason.
+    `rejected` can never succeed: `code` and `text` say why. `retry` is to be tried again: `code` is
+    the reason. What becomes of either, such as the dead-letter queue, is the caller's business.
     """
 
-    state: Literal["removed", "parked", "handed_back"]
+    state: Literal["removed", "rejected", "retry"]
     code: int | str = ""
     text: str = ""
 
 
 REMOVED = Outcome("removed")
-EXPIRED = Outcome("parked", "Expired", "expired: NotAfter has passed")
+EXPIRED = Outcome("rejected", "Expired", "expired: NotAfter has passed")
 
 Wanted = dict[str, dict[str, float]]
 """Account -> tag -> the latest time (Unix seconds) at which its removal is wanted."""
 
 
 class Ledger:
-    """The outcome of each wanted tag. What nobody recorded is handed back."""
+    """The outcome of each wanted tag. What nobody recorded is to be retried."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted
-        self.unsent = Outcome("handed_back", "unsent")
+        self.unsent = Outcome("retry", "unsent")
         self._accounts: dict[str, Outcome] = {}
         self._tags: dict[str, dict[str, Outcome]] = {}
 

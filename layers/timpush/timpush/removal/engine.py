@@ -388,12 +388,12 @@ class Removal:
 
     def _park(self, account: str, tags: list[str], error: CallError) -> None:
         self._note(error)
-        self.ledger.record(account, tags, Outcome("parked", error.code, error.message))
+        self.ledger.record(account, tags, Outcome("rejected", error.code, error.message))
 
     def _hand_back(self, users: list[UserTags], error: CallError, reason: str = "") -> None:
         self._note(error)
         for account, tags in users:
-            outcome = Outcome("handed_back", reason or error.label, str(error))
+            outcome = Outcome("retry", reason or error.label, str(error))
             self.ledger.record(account, tags, outcome)
 
     def _note(self, error: CallError) -> None:
@@ -452,7 +452,7 @@ class Removal:
         """Start no further call; the first reason stays."""
         if not self.stopped:
             self.stopped = f"{reason}: {text}"
-            self.ledger.unsent = Outcome("handed_back", reason, text)
+            self.ledger.unsent = Outcome("retry", reason, text)
 
 
 def _explain(error: CallError) -> str:

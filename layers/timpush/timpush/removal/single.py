@@ -132,7 +132,7 @@ def _whole(users: list[UserTags], error: TimPushError) -> dict[str, Outcome]:
         label = error.label
     else:
         label = "credentials"
-    handed_back = Outcome("handed_back", label, str(error))
+    handed_back = Outcome("retry", label, str(error))
     return dict.fromkeys((account for account, _ in users), handed_back)
 
 
@@ -141,8 +141,8 @@ def _settle(error: CallError | None) -> Outcome:
     if error is None:
         return REMOVED
     if isinstance(error, InputError):
-        return Outcome("parked", error.code, error.message)
-    return Outcome("handed_back", error.label, str(error))
+        return Outcome("rejected", error.code, error.message)
+    return Outcome("retry", error.label, str(error))
 
 
 def _count(error: TimPushError, counts: Counter[str]) -> None:
