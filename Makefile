@@ -48,11 +48,12 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find layers functions -type f -not -name '*.pyc'))
 BUILT := .aws-sam/build/template.yaml
+NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
-GROUPS := dev sam ministack runtime checkov audit uv
+GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
 .PHONY: help run local test outage budget chaos prove bench check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
@@ -141,8 +142,13 @@ EXPORT = $(UV_FLAGS) $(UV) export --quiet --frozen --no-header --no-annotate --p
 EXPORT_LAYER = $(EXPORT) --no-default-groups
 EXPORT_UV = $(EXPORT) --only-group uv
 
-$(BUILT): $(SOURCES) .tools/sam/.stamp
+$(BUILT): $(SOURCES) $(NAMES) .tools/sam/.stamp
 	$(SAM) build
+
+# A source that is moved keeps its time, and one that is removed has none: so their names count too.
+$(NAMES): FORCE
+	@mkdir -p $(@D)
+	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
 # Written only when it changes, so that what depends on it is redone only then.
 .tools/python: FORCE

@@ -15,7 +15,7 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 ADVISORY = "PYSEC-0000-1"
-ENVIRONMENTS = ["layer", "dev", "sam", "ministack", "runtime", "checkov", "audit", "uv"]
+ENVIRONMENTS = ["layer", "dev", "ops", "sam", "ministack", "runtime", "checkov", "audit", "uv"]
 
 
 @contextmanager
