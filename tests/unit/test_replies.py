@@ -17,7 +17,7 @@ from timpush.errors import (
     TransientError,
     UnknownError,
 )
-from timpush.tencent.client import Failures, read_failures
+from timpush.tencent.replies import Failures, read_failures
 
 SENT = {"ann", "bob", "名前"}
 USERSIG = "eJyrVgrxCdYrSy1SslJQ*MtIzUNJRAItkpqTml-Wm_Zk__"

@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from timpush.errors import CODES, MalformedMessageError
+from timpush.errors import MalformedMessageError
 from timpush.outcomes import Outcome
 from timpush.queue.sender import MAX_BYTES, Message, send
+from timpush.tencent.codes import meaning
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -122,8 +123,7 @@ def _summary(failed: list[Failed]) -> tuple[str, str]:
     (code, text), _ = Counter((o.code, o.text) for _, _, o in failed).most_common(1)[0]
     if not isinstance(code, int):
         return code, _reason(text)
-    _, meaning = CODES.get(code, (None, ""))
-    return str(code), _reason(": ".join(filter(None, (str(code), meaning, text))))
+    return str(code), _reason(": ".join(filter(None, (str(code), meaning(code), text))))
 
 
 def _reason(text: str) -> str:
