@@ -20,7 +20,15 @@ from timpush.errors import (
     UnknownError,
     UserSigError,
 )
-from timpush.tencent.codes import ACCOUNT_CODES, CODES, USERSIG_CODES, call_error, meaning
+from timpush.tencent.codes import (
+    ACCOUNT_CODES,
+    CODES,
+    SEARCHED_CONFIGURATION_CODES,
+    USERSIG_CODES,
+    call_error,
+    explain,
+    meaning,
+)
 
 # Where Tencent's text allows two readings, the code stands under the first. A fault of ours (a
 # wrong URL, say) is mended like a wrong configuration.
@@ -105,6 +113,10 @@ class TestCodes:
         assert min(USERSIG_CODES) == 70001
         assert max(USERSIG_CODES) == 70099
 
+    def test_codes_to_search_for_are_of_the_configuration(self) -> None:
+        assert 60002 in SEARCHED_CONFIGURATION_CODES
+        assert {EXPECTED[code] for code in SEARCHED_CONFIGURATION_CODES} == {ConfigurationError}
+
     def test_codes_that_speak_of_an_account_are_input(self) -> None:
         assert {60015, 70107, 90048} <= ACCOUNT_CODES
         assert {EXPECTED[code] for code in ACCOUNT_CODES} == {InputError}
@@ -119,6 +131,10 @@ class TestErrors:
     def test_the_text_holds_code_and_message(self) -> None:
         assert str(call_error(70107, "not imported")) == "70107: not imported"
         assert str(call_error(70107, "")) == "70107"
+
+    def test_an_explained_error_tells_its_meaning(self) -> None:
+        assert explain(call_error(70009, "no")) == "70009: no (signature made with another key)"
+        assert explain(call_error(12345, "no")) == "12345: no"
 
     def test_the_meaning_is_ours_and_empty_when_nobody_has_said(self) -> None:
         assert "region" in meaning(70020)

@@ -1,19 +1,21 @@
 """What can go wrong, as one tree.
 
 TimPushError                 code, message, and whether a retry can help
-├── SettingsError            the environment names something missing or impossible
+├── SettingsError            a setting is missing or impossible
 ├── MalformedMessageError    a message body breaks the contract; holds every fault
-├── SecretError              the secret cannot be read, or what it holds cannot be used
-│   └── UserSigError         it is no UserSig, another app's or account's, or it has expired
-├── RotationError            a step of the UserSig's rotation cannot be done
-└── CallError                what TIMPush (or the way to it) said of a call or of one user
-    ├── TransientError       no reply, no sense in it, or a code that says "try again"
-    │   └── ConnectionReuseError   a kept connection died before any byte of a reply
+├── SecretError              the secret cannot be read, or its value cannot be used
+│   └── UserSigError         not a valid UserSig, or not this app's or account's, or expired
+├── RotationError            a step of the UserSig's rotation failed
+└── CallError                why a call, or one user of it, failed
+    ├── TransientError       no reply, or a code that says "try again"
+    │   ├── ConnectionReuseError   a kept connection was closed before any byte of a reply
+    │   └── OddReplyError    a reply that is not as documented
     ├── RateLimitError       the app calls too often
     ├── CredentialsError     the UserSig was refused
-    ├── ConfigurationError   wrong region, app disabled, service expired, or a fault of ours
+    ├── ConfigurationError   wrong region, app disabled, service expired, or our own fault
     ├── InputError           this user or tag can never succeed
-    └── UnknownError         a code nobody has documented
+    └── UnknownError         a code that is not documented
+        └── FailWithoutCodeError   ActionStatus is FAIL and ErrorCode is 0
 
 The class of each of Tencent's codes is in `timpush.tencent.codes`.
 """
@@ -34,7 +36,7 @@ class TimPushError(Exception):
 
 
 class SettingsError(TimPushError):
-    """The environment lacks a value or holds an impossible one; names each."""
+    """A setting is missing or impossible; the text names each."""
 
     def __init__(self, message: str) -> None:
         super().__init__("Settings", message)
@@ -54,7 +56,7 @@ class MalformedMessageError(TimPushError):
 
 
 class SecretError(TimPushError):
-    """The secret cannot be read, or what it holds cannot be used; says what to mend."""
+    """The secret cannot be read, or its value cannot be used; the text says how to fix it."""
 
     retryable = True
 
@@ -63,31 +65,38 @@ class SecretError(TimPushError):
 
 
 class UserSigError(SecretError):
-    """The UserSig is none, belongs to another app or account, or has expired."""
+    """Not a valid UserSig, or one of another app or account, or an expired one."""
 
 
 class RotationError(TimPushError):
-    """A step of the UserSig's rotation cannot be done; says what to mend."""
+    """A step of the UserSig's rotation failed; the text says how to fix it."""
 
     def __init__(self, message: str) -> None:
         super().__init__("Rotation", message)
 
 
 class CallError(TimPushError):
-    """A call, or one user of it, that TIMPush did not settle."""
+    """Why a call, or one user of it, failed."""
 
     label = "unknown"
 
 
 class TransientError(CallError):
-    """No reply, a reply without sense, or a code that says "try again"."""
+    """No reply, a reply that is not as documented, or a code that says "try again"."""
 
     label = "transient"
     retryable = True
 
 
 class ConnectionReuseError(TransientError):
-    """A connection kept from an earlier call died before any byte of the reply."""
+    """A connection kept from an earlier call was closed before any byte of the reply."""
+
+
+class OddReplyError(TransientError):
+    """A reply that is not as documented: it says nothing reliable about any user.
+
+    `code` is "HTTP" and the status when that is not 200, "NotJSON", "ReplyTooLarge" or "OddReply".
+    """
 
 
 class RateLimitError(CallError):
@@ -105,7 +114,7 @@ class CredentialsError(CallError):
 
 
 class ConfigurationError(CallError):
-    """Nothing will work until somebody mends the set-up."""
+    """No call will succeed until the set-up is fixed."""
 
     label = "configuration"
     retryable = True
@@ -118,7 +127,11 @@ class InputError(CallError):
 
 
 class UnknownError(CallError):
-    """A code nobody has documented: never taken for hopeless."""
+    """A code that is not documented, and so never a reason to reject a user."""
 
     label = "unknown"
     retryable = True
+
+
+class FailWithoutCodeError(UnknownError):
+    """The whole call failed with ErrorCode 0: the service, not a user, is the likely cause."""
