@@ -55,7 +55,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test outage budget chaos prove bench check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
+.PHONY: help run local test outage trouble budget chaos prove bench check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests
 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
 	@$(LOCAL) $(BIN)/python -m reliability.outage
+
+trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time
+	@$(LOCAL) $(BIN)/python -m reliability.trouble $(ARGS)
 
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the budget a full queue uses, and that it holds (ARGS="--cpu 0.29": on Lambda's part of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)

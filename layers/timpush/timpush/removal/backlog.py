@@ -47,6 +47,10 @@ class Backlog:
     def __bool__(self) -> bool:
         return bool(self._fresh or self._searches or self._retries)
 
+    def has_fresh(self) -> bool:
+        """Whether calls wait that were not made yet."""
+        return bool(self._fresh)
+
     def earliest(self, clock: float) -> float:
         """When (of the clock) a call is due, of a backlog that is not empty."""
         return clock if self._fresh or self._searches else max(clock, self._retries[0][0])

@@ -48,6 +48,14 @@ MAX_FAILURES = 4
 """A call that has failed so often, while others succeeded, is split; of one user, given back."""
 MAX_REFUSALS = 8
 """The same for a call that was refused by rate: that is seldom the fault of its users."""
+PART_FAILURES = 3
+"""A part of a call that was split is split again, or given back, after so many failures of its own.
+Where half of all calls fail, one call in 16 is split, then one part in 8 of twice as many: of
+10,000 calls, 10,000 / 16 x (2 / 8) ** 7 = 0.04 users are given back. A user whose calls always fail
+costs at most 4 calls for each of the 7 halvings of a call."""
+TOGETHER_SECONDS = 1.0
+"""While other calls wait, listed users wait this long for others to share a call with: where 1 % of
+users are listed, 25 calls a second list 25 of them."""
 BACKOFF_BASE_SECONDS = 0.1
 BACKOFF_CAP_SECONDS = 2.0
 """A retry waits a random part of 0.2, 0.4, 0.8 s: a batch must not wait for its last retry while
@@ -220,8 +228,8 @@ class Plan:
             return
         if verdict.removed or verdict.settled or verdict.apart:
             self._health.answered()
-        else:
-            self._count_failure(verdict.errors[0], now)
+        elif self._health.trouble or self._health.failed(now):
+            self._hold(verdict.errors[0], now)
 
     def _took(self, late: bool, now: Now) -> None:
         self._pace.took(now.clock)
@@ -246,13 +254,13 @@ class Plan:
                     self._health.answered()
                 self._look_for_cause(call, verdict, error)
             case ConfigurationError() if error.code not in DATA_CODES:
-                self._hold(call, error, now)
+                self._hold_call(call, error, now)
             case _:
                 self._failed_oddly(call, verdict, error, now)
 
     def _failed_for_now(self, call: Call, error: CallError, now: Now) -> None:
         if self._health.trouble or not self._signing.proven or self._health.failed(now):
-            self._hold(call, error, now)
+            self._hold_call(call, error, now)
             return
         call.answers = call.answers if call.failures else self._health.answers
         call.failures += 1
@@ -260,7 +268,7 @@ class Plan:
         if call.failures < most:
             self._backlog.retry(call, self._due(call.failures, now))
         elif self._health.answers == call.answers:
-            self._hold(call, error, now)
+            self._hold_call(call, error, now)
         else:
             self._split(call, error, most)
 
@@ -268,8 +276,7 @@ class Plan:
         """Others succeed and this call does not: one of its users makes it fail."""
         groups = halves(call.users, split_tags=False)
         for users in groups:
-            part = Call(users, most - 2, error, self._health.answers)
-            self._backlog.search(part)
+            self._backlog.search(Call(users, most - PART_FAILURES, error, self._health.answers))
         for account, tags in call.users if not groups else ():
             self._results.settle(account, tags, error)
 
@@ -284,6 +291,8 @@ class Plan:
                 self._results.settle(account, tags, error)
         elif again.cause:
             self._backlog.retry(again, self._due(again.failures, now))
+        elif self._backlog.has_fresh():
+            self._backlog.retry_together(again, now.clock + TOGETHER_SECONDS)
         else:
             self._backlog.retry_together(again, self._due(again.failures, now))
 
@@ -292,7 +301,7 @@ class Plan:
         others_succeed = bool(call.cause) and self._health.answers > call.answers
         setup = isinstance(error, ConfigurationError) and not verdict.apart and not others_succeed
         if self._health.trouble or self._health.failed_oddly(error) or setup:
-            self._hold(call, error, now)
+            self._hold_call(call, error, now)
         else:
             self._look_for_cause(call, verdict, error)
 
@@ -302,7 +311,7 @@ class Plan:
         for users in verdict.apart:
             self._backlog.search(Call(users, cause=error, answers=answers))
         for account, tags, _ in verdict.settled:
-            self._results.settle(account, tags, error)
+            self._results.settle(account, tags, error, rejected=error.code in DATA_CODES)
             if isinstance(error, InputError) and error.code not in ACCOUNT_CODES:
                 self._suspect(account, tags[0], error)
 
@@ -323,23 +332,18 @@ class Plan:
         self._epoch += 1
         self._backlog.put_first(call)
 
-    def _hold(self, call: Call, error: CallError, now: Now) -> None:
-        """Keep the call, and all others, until a probe succeeds."""
+    def _hold_call(self, call: Call, error: CallError, now: Now) -> None:
+        self._hold(error, now)
+        self._backlog.put_last(call)  # another one probes
+
+    def _hold(self, error: CallError, now: Now) -> None:
+        """Keep all calls until a probe succeeds."""
         if self._health.trouble:
             self._health.probe_failed(error, now, self._random())
         else:
             self._health.hold(error, now)
             self._results.note(error)
         self._epoch += 1
-        self._backlog.put_last(call)
-
-    def _count_failure(self, error: CallError, now: Now) -> None:
-        """A call that went through and did nothing for anybody."""
-        if self._health.trouble:
-            self._health.probe_failed(error, now, self._random())
-        elif self._health.failed(now):
-            self._health.hold(error, now)
-            self._epoch += 1
 
     def _due(self, failures: int, now: Now) -> float:
         ceiling = min(BACKOFF_CAP_SECONDS, BACKOFF_BASE_SECONDS * 2**failures)

@@ -5,7 +5,7 @@ from collections import Counter
 
 from timpush.errors import CallError, ConfigurationError, CredentialsError, RateLimitError
 from timpush.messages import UserTags
-from timpush.outcomes import EXPIRED, REMOVED, Ledger
+from timpush.outcomes import EXPIRED, REMOVED, Ledger, Outcome
 from timpush.removal.pace import Now
 from timpush.removal.refused_tags import RefusedTags
 from timpush.removal.verdict import ODD_REPLY, outcome_of
@@ -61,10 +61,16 @@ class Results:
             self.ledger.record(account, tags, REMOVED)
         self.tags.were_removed(users)
 
-    def settle(self, account: str, tags: list[str], error: CallError) -> None:
-        """These tags were struck by an error that is theirs alone."""
+    def settle(
+        self, account: str, tags: list[str], error: CallError, rejected: bool = False
+    ) -> None:
+        """These tags were struck by an error that is theirs alone.
+
+        `rejected`: they can never succeed, though the error's class alone does not say so.
+        """
         self.note(error)
-        self.ledger.record(account, tags, outcome_of(error))
+        outcome = Outcome("rejected", error.code, error.message) if rejected else outcome_of(error)
+        self.ledger.record(account, tags, outcome)
 
     def note(self, error: CallError) -> None:
         """An error struck a call or a user."""

@@ -30,9 +30,9 @@ class Verdict:
     """What a reply leads to.
 
     `removed` users succeeded; `settled` holds others with the error that is theirs alone. `again`
-    are to be sent once more. Each group in `apart` is to be sent by itself, because one of its users or
-    tags made the call fail. `errors` are all that the reply names, `failed` is the one of the call
-    as a whole.
+    are to be sent once more. Each group in `apart` is to be sent by itself, because one of its
+    users or tags made the call fail. `errors` are all that the reply names, `failed` is the one of
+    the call as a whole.
     """
 
     removed: list[UserTags] = field(default_factory=list)
