@@ -81,7 +81,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -121,6 +121,9 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 ##@ Measure
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
+
+trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time (1 min)
+	@$(LOCAL) $(BIN)/python -m reliability.trouble $(ARGS)
 
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the call budget a full queue uses (3 min; ARGS="--cpu 0.29": on Lambda's share of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)

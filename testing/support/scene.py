@@ -151,7 +151,12 @@ class ScriptedClient(TimPushClient):
 class Scene:
     """An environment whose share is `share` calls a second; `chance` is what randomness gives."""
 
-    def __init__(self, script: Script = succeed, share: int = 25, chance: float = 0.5) -> None:
+    def __init__(
+        self,
+        script: Script = succeed,
+        share: int = 25,
+        chance: float | Callable[[], float] = 0.5,
+    ) -> None:
         self.time = VirtualTime(unix=UNIX_START)
         self.secrets = StubSecrets(self.time)
         self.client = ScriptedClient(self.time, script)
@@ -162,7 +167,7 @@ class Scene:
             clock=self.time.clock,
             now=self.time.now,
             rest=self.time.rest,
-            random=lambda: chance,
+            random=chance if callable(chance) else lambda: chance,
             executor=self.time.executor,
         )
         self._earlier = 0

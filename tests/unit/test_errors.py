@@ -23,7 +23,7 @@ from timpush.errors import (
 from timpush.tencent.codes import (
     ACCOUNT_CODES,
     CODES,
-    SEARCHED_CONFIGURATION_CODES,
+    SEARCHED_CODES,
     USERSIG_CODES,
     call_error,
     explain,
@@ -114,8 +114,8 @@ class TestCodes:
         assert max(USERSIG_CODES) == 70099
 
     def test_codes_to_search_for_are_of_the_configuration(self) -> None:
-        assert 60002 in SEARCHED_CONFIGURATION_CODES
-        assert {EXPECTED[code] for code in SEARCHED_CONFIGURATION_CODES} == {ConfigurationError}
+        assert 60002 in SEARCHED_CODES
+        assert {EXPECTED[code] for code in SEARCHED_CODES} == {ConfigurationError}
 
     def test_codes_that_speak_of_an_account_are_input(self) -> None:
         assert {60015, 70107, 90048} <= ACCOUNT_CODES
