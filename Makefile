@@ -40,15 +40,17 @@ SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
 
 # Nothing of the user's may skip a check, or send the template anywhere.
 CHECKOV := env -i PATH="$$PATH" HOME="$(CURDIR)/.tools/checkov" LC_ALL=C.UTF-8 \
-	.tools/checkov/bin/checkov --framework cloudformation --skip-download --quiet --compact
-TRANSLATED := .aws-sam/translated.json
+	.tools/checkov/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download \
+	--quiet --compact
+TEMPLATES := template.yaml monitoring/template.yaml
+TRANSLATED := .aws-sam/translated
 
 # Import paths are those of pytest, said once in pyproject.toml.
 PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := template.yaml monitoring/template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
@@ -95,9 +97,9 @@ types: .venv/.stamp ## Check types
 	$(BIN)/mypy
 
 template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated
-	$(SAM) validate --lint --template template.yaml
+	for template in $(TEMPLATES); do $(SAM) validate --lint --template $$template; done
 	@$(LOCAL) $(BIN)/python -m template.translate $(TRANSLATED)
-	$(CHECKOV) --file template.yaml $(TRANSLATED)
+	$(CHECKOV) --file $(TEMPLATES) $(TRANSLATED)/*.json
 
 lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
 	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"

@@ -48,6 +48,10 @@ WORKER = {
     "HandedBackUnfinished": Metric("Count", "of these: no time, or no extra call, was left"),
     "HandedBackParking": Metric("Count", "of these: the dead-letter queue did not take them"),
     USERS_PER_CALL: Metric("Count", "users in a call (100 is full); one value a call"),
+    "OddReplies": Metric(
+        "Count", "replies that make no sense or hide failures under an undocumented key"
+    ),
+    "TimPushDown": Metric("Count", "1: this invocation found TIMPush down; 0: a call succeeded"),
     **_CALLS,
 }
 
