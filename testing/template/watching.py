@@ -44,7 +44,7 @@ def widgets(template: Template, conditions: Collection[str] = CONDITIONS) -> lis
         if "Fn::If" in value:
             condition, more, nothing = value["Fn::If"]
             text = text.replace(
-                f"${{{name}}}", more["Fn::Sub"] if condition in conditions else nothing
+                f"${{{name}}}", more["Fn::Sub"][0] if condition in conditions else nothing
             )
     found: list[dict[str, Any]] = json.loads(text)["widgets"]
     assert found

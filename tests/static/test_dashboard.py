@@ -62,9 +62,9 @@ def test_it_names_what_is_there_and_the_state_of_each_alarm(
         for name, one in monitoring["Resources"].items()
         if one.get("Condition") in (None, *conditions)
     }
-    assert named - there - set(monitoring["Parameters"]) == {"AWS::Region"}
+    assert named - there - set(monitoring["Parameters"]) == {"AWS::Region", "Alarms"}
     (states,) = (one for one in found if one["type"] == "alarm")
-    expected = {f"${{{name}.Arn}}" for name in set(alarms(monitoring)) & there}
+    expected = {f"${{Alarms}}:${{{name}}}" for name in set(alarms(monitoring)) & there}
     assert set(states["properties"]["alarms"]) == expected
 
 
