@@ -3,8 +3,8 @@
     python -m benchmarks [--write | --output FOLDER] [--smoke]
 
 Prints the tables; progress goes to stderr. --write also writes docs/benchmarks.md, its plots and
-the summary in README.md; --output writes the document and the plots into a folder of your own. --smoke
-measures a little of each, to see that it still runs. Linux on x86_64 or arm64.
+the summary in README.md; --output writes the document and the plots into a folder of your own.
+--smoke measures a little of each, to see that it still runs. Linux on x86_64 or arm64.
 """
 
 import argparse

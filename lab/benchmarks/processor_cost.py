@@ -61,9 +61,7 @@ def measure(plan: Plan, servers: Servers) -> ProcessorCost:
     with fleet(dict.fromkeys(WAYS, 1), variables) as workers:
         for repetition in range(plan.repetitions):
             for users, messages in batches:
-                report(
-                    f"round {repetition + 1} of {plan.repetitions}, {messages:,} x {users} users"
-                )
+                report(f"round {repetition + 1} of {plan.repetitions}, {users * messages:,} users")
                 if repetition >= LONG_TIMES and users * messages > LONG_USERS:
                     continue
                 for _ in range(MORE if messages <= SMALL else 1):
