@@ -9,7 +9,7 @@ from support.environment import worker_environment
 from template.reading import allowed, of_type
 from template.translate import ROOT, Template
 from template.watching import alarms
-from timpush.metrics import ENDPOINT, ROTATION, WORKER, Metric
+from timpush.metrics import ENDPOINT, ROTATION, WORKER
 from timpush.settings import Settings, read_settings
 
 TEXT = (ROOT / "docs/operations.md").read_text()
@@ -24,26 +24,6 @@ def table(heading: str) -> list[list[str]]:
     rows = re.findall(r"^\| (.+) \|$", section, re.MULTILINE)
     assert len(rows) > 2
     return [[cell.strip() for cell in re.split(r" ?\| ?", row)] for row in rows[2:]]
-
-
-def meaning(name: str) -> str:
-    known = [metrics[name] for metrics in (WORKER, ENDPOINT) if name in metrics]
-    return "; endpoint: ".join(dict.fromkeys(one.meaning for one in known))
-
-
-def test_the_metrics_are_those_of_the_code() -> None:
-    every: dict[str, Metric] = ENDPOINT | WORKER
-    expected = {
-        (
-            f"`{name}`",
-            "x" if name in WORKER else "",
-            "x" if name in ENDPOINT else "",
-            metric.unit,
-            meaning(name),
-        )
-        for name, metric in every.items()
-    }
-    assert {tuple(row) for row in table("Metrics")} == expected
 
 
 def worker_settings(translated: Template, **parameters: int) -> Settings:

@@ -19,7 +19,8 @@ from support.scene import (
 )
 from timpush.errors import ConnectionReuseError, TransientError
 from timpush.removal.plan import MAX_FAILURES as MAX_ATTEMPTS
-RATE_LIMIT_PAUSE_SECONDS=1.0
+
+RATE_LIMIT_PAUSE_SECONDS = 1.0
 
 DOWN_AFTER = 5
 RATE_LIMITS = [60007, 60011, 60018, 60019]
