@@ -118,11 +118,6 @@ class Removal:
         """Whether TIMPush was found down."""
         return self._env.health.down
 
-    @property
-    def down(self) -> bool:
-        """Whether TIMPush was found down."""
-        return self.stopped.startswith("down")
-
     def run(self) -> None:
         """Send what is wanted until all is settled or time is up."""
         executor = self._env.executor(self._most_in_flight)
