@@ -6,16 +6,19 @@ Real: every invocation's calls, waits and probes (`timpush.removal`), and how lo
 invisible after it was returned (`timpush.queue.delays`). Modelled: the queue, and workers that
 start a batch as soon as messages are visible. Prints a table with a row for each number of messages
 and each length, then how soon users are removed after a UserSig that was refused is replaced. Exit
-code 0 only if no message ends on the dead-letter queue and every limit of `LIMITS` holds.
+code 0 only if no message ends on the dead-letter queue and every limit of `broken_limits` holds.
 """
 
 import argparse
 import heapq
+import os
 import random
 import sys
 from collections import defaultdict, deque
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from itertools import product, repeat
 
 from support.environment import worker_environment
 from support.scene import Reply, Scene, secret, usersig, want
@@ -40,6 +43,9 @@ CODE_REFUSED = 70009
 
 MESSAGES = (1_000, 100_000, 1_000_000)
 HOURS = (4.0, 24.0, 60.0)
+FIXES = 20
+"""UserSigs that are replaced, each at another moment of a worker's hold."""
+FIXED_SECONDS = 75
 
 
 @dataclass(frozen=True)
@@ -102,22 +108,16 @@ class Simulation:
 
     def _worker(self) -> Scene:
         scene = Scene(share=self._outage.settings.share, chance=self._rng.random())
-        begin, end = scene.time.clock(), self._outage.seconds
-        good = secret(usersig("good"))
+        end = scene.time.clock() + self._outage.seconds
+        good, bad = usersig("good"), usersig("bad")
         if self._outage.refused:
-            scene.secrets.value = secret(usersig("bad"))
+            scene.secrets.value, scene.secrets.later = secret(bad), (end, secret(good))
 
         def script(_users: object, credential: Credential) -> Reply:
-            over = scene.time.clock() - begin >= end
             if self._outage.refused:
-                return Reply() if credential.usersig == usersig("good") else REFUSED
-            return Reply() if over else DOWN
+                return Reply() if credential.usersig == good else REFUSED
+            return Reply() if scene.time.clock() >= end else DOWN
 
-        def stored() -> str:
-            return good if scene.time.clock() - begin >= end else secret(usersig("bad"))
-
-        if self._outage.refused:
-            scene.secrets.read = stored
         scene.client.script = script
         return scene
 
@@ -147,7 +147,7 @@ class Simulation:
         self._settle(batch, removal, end)
 
     def _take(self) -> list[int]:
-        batch = []
+        batch: list[int] = []
         while self._ready and len(batch) < BATCH_SIZE:
             message = self._ready.popleft()
             if self._receive(message) > self._outage.max_receive_count:
@@ -193,9 +193,14 @@ DOWN = Reply(TransientError("ConnectTimeoutError", "no reply"), latency=DOWN_REP
 REFUSED = Reply(call_error(CODE_REFUSED, ""), latency=0.1)
 
 
-def simulate(outage: Outage, rng: random.Random) -> Result:
+def simulate(outage: Outage, seed: int) -> Result:
     """Run one outage to the empty queue."""
-    return Simulation(outage, rng).run()
+    return Simulation(outage, random.Random(seed)).run()
+
+
+def replace_usersig(seed: int) -> int:
+    """Seconds from the storing of a UserSig that works to the first removal after it."""
+    return min(simulate(Outage(1_000, 1_800.0 + 13 * seed, refused=True), seed).removed)
 
 
 COLUMNS = (
@@ -247,16 +252,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--hours", type=float, nargs="+", default=HOURS)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args(arguments)
-    rows, broken = [], []
-    for hours in options.hours:
-        for messages in options.messages:
-            outage = Outage(messages, hours * 3_600)
-            result = simulate(outage, random.Random(options.seed))
-            rows.append(row(outage, result))
-            broken += broken_limits(outage, result)
-    print(show(rows))
-    fixed = simulate(Outage(1_000, 3_600.0, refused=True), random.Random(options.seed))
-    print(f"\nA UserSig that was refused is replaced: first removal after {min(fixed.removed)} s")
+    sizes = product(options.hours, options.messages)
+    outages = [Outage(messages, hours * 3_600) for hours, messages in sizes]
+    with ProcessPoolExecutor(os.cpu_count()) as pool:
+        results = list(pool.map(simulate, outages, repeat(options.seed)))
+        fixed = list(pool.map(replace_usersig, range(FIXES)))
+    print(show([row(*one) for one in zip(outages, results, strict=True)]))
+    print(f"\nA refused UserSig is replaced: the first removal follows within {max(fixed)} s")
+    broken = [text for one in zip(outages, results, strict=True) for text in broken_limits(*one)]
+    if max(fixed) > FIXED_SECONDS:
+        broken.append(f"the first removal follows {max(fixed)} s after a UserSig was replaced")
     for text in broken:
         print(f"NOT AS EXPECTED: {text}", file=sys.stderr)
     return 1 if broken else 0

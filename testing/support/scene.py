@@ -108,10 +108,14 @@ def secret(signed: str) -> str:
 
 
 class StubSecrets:
-    """Secrets Manager with one secret; a read takes `seconds`, and raises an exception `value`."""
+    """Secrets Manager with one secret; a read takes `seconds`, and raises an exception `value`.
+
+    `later` is a time of the clock and the value from then on.
+    """
 
     def __init__(self, time: VirtualTime) -> None:
         self.value: str | Exception = secret(usersig("first"))
+        self.later: tuple[float, str] | None = None
         self.seconds = 0.0
         self.read_at: list[float] = []
         self._time = time
@@ -119,6 +123,8 @@ class StubSecrets:
     def get_secret_value(self, **_: Any) -> dict[str, str]:
         self.read_at.append(self._time.clock())
         self._time.spend(self.seconds)
+        if self.later and self._time.clock() >= self.later[0]:
+            self.value = self.later[1]
         if isinstance(self.value, Exception):
             raise self.value
         return {"SecretString": self.value}
