@@ -1,8 +1,8 @@
 """A connection to the API host on which each call has a bound and no reply is mistaken.
 
 urllib3's pool is not used: it keeps a connection after replies that are not what they seem, and it
-bounds each read but not the reply. Here a connection is kept only after a complete 200 with nothing
-behind it, and each wait of a call gets no more than what is left of the call's time.
+bounds each read but not the reply. Here a connection stays open only after a complete 200 with
+nothing behind it, and each wait of a call gets no more than what is left of the call's time.
 """
 
 import io
