@@ -373,7 +373,7 @@ class TestEnds:
         assert (type(error), error.code) == (TransientError, "Deadline")
         assert server.received == []
 
-    def test_nobody_listening_is_transient(self) -> None:
+    def test_a_refused_connection_is_transient(self) -> None:
         with refusing_url() as url:
             assert type(failure(TimPushClient(url, 1))) is TransientError
 
