@@ -275,12 +275,12 @@ class TestDrip:
         assert clock.seconds <= MAX_CALL_SECONDS + 2 * clock.step
 
     def test_it_ends_though_the_server_does_not_read(self) -> None:
-        many = [(f"user-{n}", ["x" * 50] * 10) for n in range(100_000)]
+        many = [(f"user-{n}", ["x" * 50] * 10) for n in range(30_000)]
         with deaf_server() as url:
             began = time.monotonic()
             with pytest.raises(TransientError, match="ReadTimeoutError"):
                 TimPushClient(url, 1).remove_tag(many, CREDENTIAL, began + 1.5)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < READ_SECONDS
 
     def test_all_addresses_of_a_host_share_the_time_to_connect(
         self, monkeypatch: pytest.MonkeyPatch

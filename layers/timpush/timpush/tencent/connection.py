@@ -36,8 +36,8 @@ MAX_REPLY_BYTES = 1024 * 1024  # 100 users in ErrorList take about 20 kB
 MAX_SEND_BYTES = 16 * 1024
 """One TLS record: a longer send would start its timeout anew with each record."""
 INTERIM = frozenset(range(100, 200)) - {101}
-"""Statuses after which the real reply follows (RFC 9110, 15.2). A 101 counts as a final one, since a
-call never asks for another protocol."""
+"""Statuses after which the real reply follows (RFC 9110, 15.2). A 101 counts as final: a call never
+asks for another protocol."""
 
 Seconds = Callable[[float], float]
 """What is left of a call's time, at most so much; raises TimeoutError when nothing is."""
