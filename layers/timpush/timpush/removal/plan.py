@@ -218,8 +218,8 @@ class Plan:
         """The call went through, but for the users that it lists."""
         self._took(late, now)
         self._results.remove(verdict.removed)
-        for account, tags, error in verdict.settled:
-            self._results.settle(account, tags, error)
+        for user, error in verdict.settled:
+            self._results.settle([user], error)
         for users in verdict.apart:
             self._backlog.search(Call(users, cause=verdict.errors[0]))
         if verdict.again:
@@ -228,7 +228,7 @@ class Plan:
             return
         if verdict.removed or verdict.settled or verdict.apart:
             self._health.answered()
-        elif self._health.trouble or self._health.failed(now):
+        elif self._health.trouble or self._health.failed(verdict.errors[0], now):
             self._hold(verdict.errors[0], now)
 
     def _took(self, late: bool, now: Now) -> None:
@@ -259,7 +259,7 @@ class Plan:
                 self._failed_oddly(call, verdict, error, now)
 
     def _failed_for_now(self, call: Call, error: CallError, now: Now) -> None:
-        if self._health.trouble or not self._signing.proven or self._health.failed(now):
+        if self._health.trouble or not self._signing.proven or self._health.failed(error, now):
             self._hold_call(call, error, now)
             return
         call.answers = call.answers if call.failures else self._health.answers
@@ -277,8 +277,8 @@ class Plan:
         groups = halves(call.users, split_tags=False)
         for users in groups:
             self._backlog.search(Call(users, most - PART_FAILURES, error, self._health.answers))
-        for account, tags in call.users if not groups else ():
-            self._results.settle(account, tags, error)
+        if not groups:
+            self._results.settle(call.users, error)
 
     def _send_again(
         self, call: Call, users: list[UserTags], errors: list[CallError], now: Now
@@ -287,8 +287,7 @@ class Plan:
         error = next((one for one in errors if isinstance(one, RateLimitError)), errors[0])
         again = Call(users, call.failures + 1, call.cause, call.answers)
         if again.failures >= MAX_FAILURES:
-            for account, tags in users:
-                self._results.settle(account, tags, error)
+            self._results.settle(users, error)
         elif again.cause:
             self._backlog.retry(again, self._due(again.failures, now))
         elif self._backlog.has_fresh():
@@ -310,13 +309,14 @@ class Plan:
         answers = call.answers if call.cause else self._health.answers
         for users in verdict.apart:
             self._backlog.search(Call(users, cause=error, answers=answers))
-        for account, tags, _ in verdict.settled:
-            self._results.settle(account, tags, error, rejected=error.code in DATA_CODES)
+        for user, _ in verdict.settled:
+            self._results.settle([user], error, rejected=error.code in DATA_CODES)
             if isinstance(error, InputError) and error.code not in ACCOUNT_CODES:
-                self._suspect(account, tags[0], error)
+                self._suspect(user, error)
 
-    def _suspect(self, account: str, tag: str, error: CallError) -> None:
+    def _suspect(self, user: UserTags, error: CallError) -> None:
         """The tag was refused for this user alone: test it on a few others who have it."""
+        account, (tag,) = user
         self._results.tags.was_refused(account, tag, outcome_of(error))
         if not self._results.tags.is_suspect(tag):
             return
