@@ -30,6 +30,7 @@ from timpush.removal.health import (
     SLOW_PROBE_SECONDS,
 )
 from timpush.removal.plan import MAX_FAILURES
+from timpush.tencent.client import Failures
 
 HTTP_502 = Reply(TransientError("HTTP502", "the status is not 200"))
 MISCONFIGURED, UNDOCUMENTED, UNPARSED = 60026, 99_999, 60002
@@ -235,7 +236,7 @@ def test_every_user_listed_with_an_internal_error_is_no_answer() -> None:
     def script(users: list[UserTags], _: object) -> Reply:
         return Reply(failures=failures(users), latency=0.1)
 
-    def failures(users: list[UserTags]) -> dict[str, TransientError]:
+    def failures(users: list[UserTags]) -> Failures:
         return {account: TransientError(91000, "") for account, _ in users}
 
     scene = proven(script)

@@ -171,8 +171,7 @@ class Plan:
         """The secret was read."""
         if isinstance(found, SecretError):
             self._results.counts["CredentialErrors"] += 1
-        if self._signing.take(found, how, now):
-            self._epoch += 1
+        self._epoch += self._signing.take(found, how, now)
 
     def start(self, now: Now) -> "tuple[Call, Credential] | None":
         """Take the call that starts now; None when none of it is wanted any more."""
@@ -208,15 +207,12 @@ class Plan:
             self._results.counts["CallsFailed"] += 1
             self._failed(call, verdict, verdict.failed, late, now)
 
-    def given_up(self) -> None:
-        """The calls in flight are left to themselves: no reply came in time."""
-        self._results.counts["CallsFailed"] += self._in_flight
-
     # What a reply leads to
 
     def _answered(self, call: Call, verdict: Verdict, late: bool, now: Now) -> None:
         """The call went through, but for the users that it lists."""
-        self._took(late, now)
+        did_something = bool(verdict.removed or verdict.settled or verdict.apart)
+        self._took(late, now, answered=did_something)
         self._results.remove(verdict.removed)
         for user, error in verdict.settled:
             self._results.settle([user], error)
@@ -224,17 +220,21 @@ class Plan:
             self._backlog.search(Call(users, cause=verdict.errors[0]))
         if verdict.again:
             self._send_again(call, verdict.again, verdict.errors, now)
-        if late:
-            return
-        if verdict.removed or verdict.settled or verdict.apart:
-            self._health.answered()
-        elif self._health.trouble or self._health.failed(verdict.errors[0], now):
-            self._hold(verdict.errors[0], now)
+        if not (late or did_something):
+            self._did_nothing(verdict.errors[0], now)
 
-    def _took(self, late: bool, now: Now) -> None:
+    def _took(self, late: bool, now: Now, answered: bool) -> None:
+        """TIMPush took the call, and the UserSig with it."""
         self._pace.took(now.clock)
         if not late:
             self._signing.prove()
+        if answered and not late:
+            self._health.answered()
+
+    def _did_nothing(self, error: CallError, now: Now) -> None:
+        """Every user was listed with an error that may pass: this counts as a failure."""
+        if self._health.trouble or self._health.failed(error, now):
+            self._hold(error, now)
 
     def _failed(self, call: Call, verdict: Verdict, error: CallError, late: bool, now: Now) -> None:
         """The call failed as a whole."""
@@ -249,9 +249,7 @@ class Plan:
             case CredentialsError():
                 self._refused(call, error, now)
             case InputError():
-                self._took(late, now)
-                if not late:
-                    self._health.answered()
+                self._took(late, now, answered=True)
                 self._look_for_cause(call, verdict, error)
             case ConfigurationError() if error.code not in DATA_CODES:
                 self._hold_call(call, error, now)
@@ -318,13 +316,11 @@ class Plan:
         """The tag was refused for this user alone: test it on a few others who have it."""
         account, (tag,) = user
         self._results.tags.was_refused(account, tag, outcome_of(error))
-        if not self._results.tags.is_suspect(tag):
-            return
-        alone = self._backlog.split_off(tag, SAMPLES)
-        if alone:
+        if self._results.tags.is_suspect(tag):
+            alone = self._backlog.split_off(tag, SAMPLES)
             self._results.tags.test(tag, [one for one, _ in alone])
-        for user in alone:
-            self._backlog.search(Call([user], cause=error, answers=self._health.answers))
+            for one in alone:
+                self._backlog.search(Call([one], cause=error, answers=self._health.answers))
 
     def _refused(self, call: Call, error: CallError, now: Now) -> None:
         self._health.end_trouble()
