@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from support.virtual_time import VirtualTime
-from timpush.errors import CallError, call_error
+from timpush.errors import CallError
 from timpush.messages import Document, UserTags
 from timpush.outcomes import Outcome, Wanted
 from timpush.removal.engine import Environment, Removal
 from timpush.removal.packing import merge
-from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.tencent.client import CALL_SECONDS, TimPushClient
+from timpush.tencent.codes import call_error
 from timpush.tencent.credentials import Credential, Credentials
+from timpush.tencent.replies import Failures
 from timpush.tencent.usersig import sign
 
 if TYPE_CHECKING:
@@ -149,7 +151,12 @@ class ScriptedClient(TimPushClient):
 class Scene:
     """An environment whose share is `share` calls a second; `chance` is what randomness gives."""
 
-    def __init__(self, script: Script = succeed, share: int = 25, chance: float = 0.5) -> None:
+    def __init__(
+        self,
+        script: Script = succeed,
+        share: int = 25,
+        chance: float | Callable[[], float] = 0.5,
+    ) -> None:
         self.time = VirtualTime(unix=UNIX_START)
         self.secrets = StubSecrets(self.time)
         self.client = ScriptedClient(self.time, script)
@@ -160,7 +167,7 @@ class Scene:
             clock=self.time.clock,
             now=self.time.now,
             rest=self.time.rest,
-            random=lambda: chance,
+            random=chance if callable(chance) else lambda: chance,
             executor=self.time.executor,
         )
         self._earlier = 0

@@ -21,7 +21,8 @@ from support.scene import (
     want,
 )
 from timpush.errors import TransientError
-from timpush.removal.engine import PROBE_SECONDS, Removal
+from timpush.removal.engine import Removal
+from timpush.removal.signing import REFUSED_SECONDS
 
 FIRST, SECOND = usersig("first"), usersig("second")
 REFUSED = 70009
@@ -137,7 +138,7 @@ def test_a_refused_usersig_is_probed_at_most_once_a_minute() -> None:
 
     starts = [call.at for call in scene.client.started]
     gaps = [after - before for before, after in pairwise(starts)]
-    assert min(gaps) >= PROBE_SECONDS
+    assert min(gaps) >= REFUSED_SECONDS
     assert len(starts) >= 8, "yet it is probed"
 
 
@@ -149,7 +150,7 @@ def test_a_probe_is_one_call_whatever_the_answer(answer: Reply) -> None:
     scene = Scene(refusing_usersigs([FIRST]))
     scene.invoke(want(300))
     scene.client.script = lambda *_: answer
-    scene.time.spend(PROBE_SECONDS)
+    scene.time.spend(REFUSED_SECONDS)
 
     for _ in range(5):
         assert all_handed_back(scene.invoke(want(300)))
@@ -162,7 +163,7 @@ def test_a_probe_that_succeeds_ends_the_refusal() -> None:
     scene = proven(refusing_usersigs([FIRST]))
     scene.invoke(want(300))
     scene.client.script = succeed
-    scene.time.spend(PROBE_SECONDS)
+    scene.time.spend(REFUSED_SECONDS)
 
     assert all_removed(scene.invoke(want(300)))
     assert all_removed(scene.invoke(want(300)))

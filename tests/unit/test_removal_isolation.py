@@ -19,7 +19,7 @@ from support.scene import (
 )
 from timpush.messages import UserTags
 from timpush.outcomes import Wanted
-from timpush.removal.engine import ISOLATION_CALLS, Removal
+from timpush.removal.engine import Removal
 
 LONG_TAG, UNKNOWN_ACCOUNT, NO_SUCH_CODE = 90034, 70107, 99999
 MOST_EXTRA_CALLS = 14

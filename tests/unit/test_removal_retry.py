@@ -18,7 +18,9 @@ from support.scene import (
     want,
 )
 from timpush.errors import ConnectionReuseError, TransientError
-from timpush.removal.engine import MAX_ATTEMPTS, RATE_LIMIT_PAUSE_SECONDS
+from timpush.removal.plan import MAX_FAILURES as MAX_ATTEMPTS
+
+RATE_LIMIT_PAUSE_SECONDS = 1.0
 
 DOWN_AFTER = 5
 RATE_LIMITS = [60007, 60011, 60018, 60019]

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from timpush.errors import CODES
+from timpush.tencent.codes import meaning
 from timpush_ops.dead_letters import CLOCK_SECONDS, Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
@@ -112,8 +112,8 @@ def show_parked(users: Counter[tuple[str, str]], messages: Counter[tuple[str, st
     width = max(len("job"), *(len(job) for _, job in messages))
     click.echo(f"{'code':<16}{'users':>12}{'messages':>12}  {'job':<{width}}  meaning")
     for (code, job), number in sorted(messages.items(), key=lambda one: (-users[one[0]], one[0])):
-        meaning = CODES[int(code)][1] if code.isdigit() and int(code) in CODES else ""
-        shown = f"{users[code, job]:>12,}{number:>12,}  {job or '-':<{width}}  {meaning}"
+        says = meaning(int(code)) if code.isdigit() else ""
+        shown = f"{users[code, job]:>12,}{number:>12,}  {job or '-':<{width}}  {says}"
         click.echo(f"{code:<16}{shown}".rstrip())
 
 
