@@ -30,7 +30,7 @@ from timpush.removal.health import (
     SLOW_PROBE_SECONDS,
 )
 from timpush.removal.plan import MAX_FAILURES
-from timpush.tencent.client import Failures
+from timpush.tencent.replies import Failures
 
 HTTP_502 = Reply(TransientError("HTTP502", "the status is not 200"))
 MISCONFIGURED, UNDOCUMENTED, UNPARSED = 60026, 99_999, 60002
