@@ -121,7 +121,7 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
-outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
+outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
 trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time (1 min)
