@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.environment import worker_environment
-from timpush.removal.pace import CATCH_UP_SECONDS, Pace
+from timpush.removal.pace import (
+    CATCH_UP_SECONDS,
+    MARGIN,
+    QUIET_SECONDS,
+    SLOTS_SKIPPED,
+    Pace,
+)
 from timpush.settings import read_settings
 
 BUDGETS = [100, 96, 90, 80, 60]
@@ -103,19 +109,34 @@ class TestOneEnvironment:
             starts.append(clock.time)
         assert most_in_a_second(starts) <= share
 
-    def test_a_pause_holds_calls_off_for_that_long(self) -> None:
-        clock = Clock()
-        pace = Pace(10, clock())
-        budget.pause(1.5)
-        assert pace.earliest == clock() + 1.5
+    def test_a_refusal_by_rate_skips_slots(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.took(0.2)
+        earliest = pace.earliest
+        pace.refused(0.3)
+        assert pace.earliest == pytest.approx(max(earliest, 0.3) + SLOTS_SKIPPED * MARGIN / 10)
 
-    def test_a_shorter_pause_shortens_nothing(self) -> None:
-        clock = Clock()
-        pace = Pace(10, clock())
-        budget.pause(2.0)
-        budget.pause(0.1)
-        pace.start(clock())
-        assert pace.earliest == clock() + 2.0
+    def test_many_refusals_at_once_skip_a_second_at_most(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.took(0.2)
+        for _ in range(50):
+            pace.refused(0.3)
+        assert pace.earliest == pytest.approx(0.3 + QUIET_SECONDS)
+
+    def test_refusals_that_nothing_passes_pause_for_a_second_each(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.refused(QUIET_SECONDS)
+        assert pace.earliest == 2 * QUIET_SECONDS
+
+    @given(st.lists(st.tuples(st.floats(0, 0.5), st.booleans()), max_size=40))
+    def test_whatever_is_refused_no_start_comes_sooner(
+        self, replies: list[tuple[float, bool]]
+    ) -> None:
+        pace, clock = Pace(25, 0.0), 0.0
+        for seconds, refused in replies:
+            clock, earliest = clock + seconds, pace.earliest
+            (pace.refused if refused else pace.took)(clock)
+            assert earliest <= pace.earliest <= max(earliest, clock + QUIET_SECONDS)
 
 
 @pytest.mark.parametrize("calls_per_second", BUDGETS)

@@ -31,7 +31,7 @@ from timpush.tencent.codes import (
 )
 
 # Where Tencent's text allows two readings, the code stands under the first. A fault of ours (a
-# wrong URL, say) is mended like a wrong configuration.
+# wrong URL, say) is fixed like a wrong configuration.
 TABLE: dict[type[CallError], str] = {
     TransientError: """
         60004 60005 60008 60013 60014
@@ -136,7 +136,7 @@ class TestErrors:
         assert explain(call_error(70009, "no")) == "70009: no (signature made with another key)"
         assert explain(call_error(12345, "no")) == "12345: no"
 
-    def test_the_meaning_is_ours_and_empty_when_nobody_has_said(self) -> None:
+    def test_a_meaning_is_empty_when_no_source_gives_one(self) -> None:
         assert "region" in meaning(70020)
         assert "daily" in meaning(60028)
         assert meaning(70004) == ""

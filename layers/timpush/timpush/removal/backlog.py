@@ -10,6 +10,9 @@ from timpush.errors import CallError
 from timpush.messages import UserTags
 from timpush.removal.packing import fit_together
 
+PART_STEP = 37
+"""No divisor of 100: users at the same place of each message are not met again and again."""
+
 
 @dataclass(slots=True)
 class Call:
@@ -43,6 +46,7 @@ class Backlog:
         self._shared: dict[int, Call] = {}
         self._order = count()
         self._searched = False
+        self._parts = 0
 
     def __bool__(self) -> bool:
         return bool(self._fresh or self._searches or self._retries)
@@ -56,11 +60,18 @@ class Backlog:
         return clock if self._fresh or self._searches else max(clock, self._retries[0][0])
 
     def take(self, clock: float, most_users: int) -> Call:
-        """Take the next call; of one with more users than that, the first of them."""
+        """Take the next call; of one with more users than that, so many of them.
+
+        They are taken from another place of the call each time, so that several such calls meet
+        users at random.
+        """
         call = self._take(clock)
         if len(call.users) > most_users:
-            self.put_first(replace(call, users=call.users[most_users:]))
-            call.users = call.users[:most_users]
+            self._parts += 1
+            first = PART_STEP * self._parts % len(call.users)
+            users = call.users[first:] + call.users[:first]
+            self.put_first(replace(call, users=users[most_users:]))
+            call.users = users[:most_users]
         return call
 
     def _take(self, clock: float) -> Call:

@@ -141,7 +141,7 @@ class Removal:
                 case StartAt(at) | Wait(at):
                     self._rest_until(at)
             if self._flying and not self._collect() and self._env.clock() >= self._deadline:
-                self._plan.given_up()
+                self.counts["CallsFailed"] += len(self._flying)
                 self._stop(Stop("deadline", "no reply came in time"))
                 return
 

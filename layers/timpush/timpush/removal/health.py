@@ -73,14 +73,15 @@ class Health:
         self.trouble, self._probes = None, 0
         self._forget_failures()
 
-    def failed(self, now: Now) -> bool:
-        """A call failed for a reason that may pass; whether TIMPush counts as down by that."""
+    def failed(self, error: CallError, now: Now) -> bool:
+        """A call failed for a reason that may pass; whether so many have that calls are held."""
         if not self._failures:
             self._failing_since = now.clock
         self._failures += 1
         long = now.clock - self._failing_since >= DOWN_SECONDS
-        self.down = self.down or (long and self._failures >= DOWN_CALLS)
-        return long and self._failures >= DOWN_CALLS
+        nothing_succeeds = long and self._failures >= DOWN_CALLS
+        self.down = self.down or (nothing_succeeds and isinstance(error, TransientError))
+        return nothing_succeeds
 
     def failed_oddly(self, error: CallError) -> bool:
         """A call failed with a code that is searched for its cause; whether it is the service."""

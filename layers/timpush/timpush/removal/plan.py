@@ -170,8 +170,7 @@ class Plan:
         """The secret was read."""
         if isinstance(found, SecretError):
             self._results.counts["CredentialErrors"] += 1
-        if self._signing.take(found, how, now):
-            self._epoch += 1
+        self._epoch += self._signing.take(found, how, now)
 
     def start(self, now: Now) -> "tuple[Call, Credential] | None":
         """Take the call that starts now; None when none of it is wanted any more."""
@@ -207,33 +206,34 @@ class Plan:
             self._results.counts["CallsFailed"] += 1
             self._failed(call, verdict, verdict.failed, late, now)
 
-    def given_up(self) -> None:
-        """The calls in flight are left to themselves: no reply came in time."""
-        self._results.counts["CallsFailed"] += self._in_flight
-
     # What a reply leads to
 
     def _answered(self, call: Call, verdict: Verdict, late: bool, now: Now) -> None:
         """The call went through, but for the users that it lists."""
-        self._took(late, now)
+        did_something = bool(verdict.removed or verdict.settled or verdict.apart)
+        self._took(late, now, answered=did_something)
         self._results.remove(verdict.removed)
-        for account, tags, error in verdict.settled:
-            self._results.settle(account, tags, error)
+        for user, error in verdict.settled:
+            self._results.settle([user], error)
         for users in verdict.apart:
             self._backlog.search(Call(users, cause=verdict.errors[0]))
         if verdict.again:
             self._send_again(call, verdict.again, verdict.errors, now)
-        if late:
-            return
-        if verdict.removed or verdict.settled or verdict.apart:
-            self._health.answered()
-        elif self._health.trouble or self._health.failed(now):
-            self._hold(verdict.errors[0], now)
+        if not (late or did_something):
+            self._did_nothing(verdict.errors[0], now)
 
-    def _took(self, late: bool, now: Now) -> None:
+    def _took(self, late: bool, now: Now, answered: bool) -> None:
+        """TIMPush took the call, and the UserSig with it."""
         self._pace.took(now.clock)
         if not late:
             self._signing.prove()
+        if answered and not late:
+            self._health.answered()
+
+    def _did_nothing(self, error: CallError, now: Now) -> None:
+        """Every user was listed with an error that may pass: this counts as a failure."""
+        if self._health.trouble or self._health.failed(error, now):
+            self._hold(error, now)
 
     def _failed(self, call: Call, verdict: Verdict, error: CallError, late: bool, now: Now) -> None:
         """The call failed as a whole."""
@@ -248,9 +248,7 @@ class Plan:
             case CredentialsError():
                 self._refused(call, error, now)
             case InputError():
-                self._took(late, now)
-                if not late:
-                    self._health.answered()
+                self._took(late, now, answered=True)
                 self._look_for_cause(call, verdict, error)
             case ConfigurationError() if error.code not in SEARCHED_CODES:
                 self._hold_call(call, error, now)
@@ -258,7 +256,7 @@ class Plan:
                 self._failed_oddly(call, verdict, error, now)
 
     def _failed_for_now(self, call: Call, error: CallError, now: Now) -> None:
-        if self._health.trouble or not self._signing.proven or self._health.failed(now):
+        if self._health.trouble or not self._signing.proven or self._health.failed(error, now):
             self._hold_call(call, error, now)
             return
         call.answers = call.answers if call.failures else self._health.answers
@@ -276,8 +274,8 @@ class Plan:
         groups = halves(call.users, split_tags=False)
         for users in groups:
             self._backlog.search(Call(users, most - PART_FAILURES, error, self._health.answers))
-        for account, tags in call.users if not groups else ():
-            self._results.settle(account, tags, error)
+        if not groups:
+            self._results.settle(call.users, error)
 
     def _send_again(
         self, call: Call, users: list[UserTags], errors: list[CallError], now: Now
@@ -286,8 +284,7 @@ class Plan:
         error = next((one for one in errors if isinstance(one, RateLimitError)), errors[0])
         again = Call(users, call.failures + 1, call.cause, call.answers)
         if again.failures >= MAX_FAILURES:
-            for account, tags in users:
-                self._results.settle(account, tags, error)
+            self._results.settle(users, error)
         elif again.cause:
             self._backlog.retry(again, self._due(again.failures, now))
         elif self._backlog.has_fresh():
@@ -309,21 +306,20 @@ class Plan:
         answers = call.answers if call.cause else self._health.answers
         for users in verdict.apart:
             self._backlog.search(Call(users, cause=error, answers=answers))
-        for account, tags, _ in verdict.settled:
-            self._results.settle(account, tags, error, rejected=error.code in SEARCHED_CODES)
+        for user, _ in verdict.settled:
+            self._results.settle([user], error, rejected=error.code in SEARCHED_CODES)
             if isinstance(error, InputError) and error.code not in ACCOUNT_CODES:
-                self._suspect(account, tags[0], error)
+                self._suspect(user, error)
 
-    def _suspect(self, account: str, tag: str, error: CallError) -> None:
+    def _suspect(self, user: UserTags, error: CallError) -> None:
         """The tag was refused for this user alone: test it on a few others who have it."""
+        account, (tag,) = user
         self._results.tags.was_refused(account, tag, outcome_of(error))
-        if not self._results.tags.is_suspect(tag):
-            return
-        alone = self._backlog.split_off(tag, SAMPLES)
-        if alone:
+        if self._results.tags.is_suspect(tag):
+            alone = self._backlog.split_off(tag, SAMPLES)
             self._results.tags.test(tag, [one for one, _ in alone])
-        for user in alone:
-            self._backlog.search(Call([user], cause=error, answers=self._health.answers))
+            for one in alone:
+                self._backlog.search(Call([one], cause=error, answers=self._health.answers))
 
     def _refused(self, call: Call, error: CallError, now: Now) -> None:
         self._health.end_trouble()

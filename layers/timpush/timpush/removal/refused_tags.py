@@ -1,7 +1,6 @@
 """Tags that TIMPush refuses whoever has them: found on a few users, then known for all. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable
 
 from timpush.messages import UserTags
 from timpush.outcomes import REMOVED, Ledger, Outcome
@@ -26,16 +25,23 @@ class RefusedTags:
         """Whether other users are worth a test, once the tag was refused for a user alone."""
         if tag in self._known or self._count_holders()[tag] <= SAMPLES:
             return False
-        wanted = self._ledger.wanted
-        return not any(
+        if self._was_lost(tag):
+            self._known.add(tag)
+            return False
+        return True
+
+    def _was_lost(self, tag: str) -> bool:
+        """Whether any user lost the tag."""
+        return any(
             tag in tags and self._ledger.outcome(account, tag) is REMOVED
-            for account, tags in wanted.items()
+            for account, tags in self._ledger.wanted.items()
         )
 
-    def test(self, tag: str, accounts: Iterable[str]) -> None:
-        """The tag is tried alone on these accounts."""
-        self._known.add(tag)
-        self._awaited[tag] = set(accounts)
+    def test(self, tag: str, accounts: list[str]) -> None:
+        """The tag is tried alone on these accounts; on none: it was too late to test it."""
+        if accounts:
+            self._known.add(tag)
+            self._awaited[tag] = set(accounts)
 
     def was_refused(self, account: str, tag: str, outcome: Outcome) -> None:
         """The tag was refused for this account alone."""

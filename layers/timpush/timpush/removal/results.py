@@ -61,16 +61,15 @@ class Results:
             self.ledger.record(account, tags, REMOVED)
         self.tags.were_removed(users)
 
-    def settle(
-        self, account: str, tags: list[str], error: CallError, rejected: bool = False
-    ) -> None:
-        """These tags were struck by an error that is theirs alone.
+    def settle(self, users: list[UserTags], error: CallError, rejected: bool = False) -> None:
+        """These users were struck by an error that is theirs alone.
 
         `rejected`: they can never succeed, though the error's class alone does not say so.
         """
-        self.note(error)
         outcome = Outcome("rejected", error.code, error.message) if rejected else outcome_of(error)
-        self.ledger.record(account, tags, outcome)
+        for account, tags in users:
+            self.note(error)
+            self.ledger.record(account, tags, outcome)
 
     def note(self, error: CallError) -> None:
         """An error struck a call or a user."""

@@ -33,7 +33,7 @@ class Verdict:
     """
 
     removed: list[UserTags] = field(default_factory=list)
-    settled: list[tuple[str, list[str], CallError]] = field(default_factory=list)
+    settled: list[tuple[UserTags, CallError]] = field(default_factory=list)
     again: list[UserTags] = field(default_factory=list)
     apart: list[list[UserTags]] = field(default_factory=list)
     errors: list[CallError] = field(default_factory=list)
@@ -48,7 +48,7 @@ def judge(users: list[UserTags], reply: Reply) -> Verdict:
     if is_searched(reply):
         verdict.apart = halves(users, split_tags=not isinstance(reply, UnknownError))
         if not verdict.apart:
-            verdict.settled = [(account, tags, reply) for account, tags in users]
+            verdict.settled = [(user, reply) for user in users]
     return verdict
 
 
@@ -73,7 +73,7 @@ def _judge_each(users: list[UserTags], failures: Mapping[str, CallError]) -> Ver
         elif isinstance(error, InputError) and len(tags) > 1 and error.code not in ACCOUNT_CODES:
             suspects.append((account, tags))
         else:
-            verdict.settled.append((account, tags, error))
+            verdict.settled.append(((account, tags), error))
     verdict.apart = _halve_tags(suspects)
     return verdict
 
