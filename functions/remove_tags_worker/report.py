@@ -65,6 +65,8 @@ def report(batch: Batch, removal: Removal, worker: "Worker", seconds: float) -> 
         },
     )
     counts = Counter(removal.counts) + count_returned(batch)
+    if removal.ledger.unsent.code == "credentials":  # also where a refused UserSig was not sent
+        counts["CredentialErrors"] = max(1, counts["CredentialErrors"])
     counts["UsersRemoved"], counts["UsersParked"] = removed, rejected.total()
     counts["UsersParkedExpired"] = rejected[str(EXPIRED.code)]
     counts["UsersParkedInput"] = rejected.total() - rejected[str(EXPIRED.code)]
