@@ -63,6 +63,7 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
                 "SigningKeySecretArn": store_key(secrets, timpush),
                 "RotationSchedule": "",  # the emulator knows none
                 "SavedQueries": "false",  # nor these
+                "WatchBudget": "false",  # nor metric math
             }
             outputs = deploy(endpoint_url, parameters)
             functions = client("lambda", endpoint_url)

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 from remove_tags_worker import app
 from support.clients import secrets_client, sqs_client
 from support.rotation import Context, aws_variables
+from timpush.settings import read_settings
 from timpush_server import TimPushServer
 
 if TYPE_CHECKING:
@@ -49,6 +51,11 @@ def sqs_event(bodies: dict[str, str] | Iterable[str]) -> dict[str, Any]:
     return {"Records": [record(message_id, text) for message_id, text in bodies.items()]}
 
 
+def worker_queue_client() -> "SQSClient":
+    """The client of SQS that the function holds."""
+    return app.make_worker(read_settings(os.environ)).sqs
+
+
 @dataclass
 class Worker:
     """The function, and what stands around it."""
@@ -61,7 +68,7 @@ class Worker:
     secret_id: str
     replies: list[Any] = field(default_factory=list)
 
-    def handle(self, event: dict[str, Any], seconds: float = 60.0) -> list[str]:
+    def handle(self, event: dict[str, Any], seconds: float = 12.0) -> list[str]:
         """One invocation with so many seconds; the ids that it reports as failed."""
         reply = app.lambda_handler(event, Context(seconds))
         self.replies.append(reply)
@@ -72,7 +79,7 @@ class Worker:
         assert set(failed) <= {one["messageId"] for one in event["Records"]}
         return failed
 
-    def remove(self, *bodies: str, seconds: float = 60.0) -> list[str]:
+    def remove(self, *bodies: str, seconds: float = 12.0) -> list[str]:
         """`handle` with an event of these bodies."""
         return self.handle(sqs_event(bodies), seconds)
 

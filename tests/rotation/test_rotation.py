@@ -380,7 +380,7 @@ class TestTestSecret:
         ],
         ids=["drop", "502", "garbage", "91000", "60004", "60007"],
     )
-    def test_leaves_it_to_the_next_attempt_when_nobody_knows(
+    def test_leaves_it_to_the_next_attempt_without_a_result(
         self, account: Account, fault: Fault, error: type[TimPushError]
     ) -> None:
         before = account.current()

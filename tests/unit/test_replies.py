@@ -97,7 +97,7 @@ class TestWholeCall:
         error = refusal({"ActionStatus": action, "ErrorCode": code, "ErrorInfo": "why"})
         assert (type(error), error.code, error.message) == (kind, code, "why")
 
-    def test_fail_with_code_0_fails_the_call_and_nobody_knows_why(self) -> None:
+    def test_fail_with_code_0_fails_the_call_for_a_reason_of_its_own_class(self) -> None:
         error = refusal(OK | {"ActionStatus": "FAIL", "ErrorInfo": "odd"})
         assert (type(error), error.code, error.message) == (FailWithoutCodeError, 0, "odd")
 

@@ -14,6 +14,8 @@ from botocore.exceptions import (
 )
 
 from timpush.tencent.redaction import guard_logs
+from timpush_ops.budget import BudgetError
+from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, examine
 from timpush_ops.journal import JournalError
@@ -36,7 +38,14 @@ class Commands(click.Group):
             raise click.UsageError(str(error)) from None
         except (NoCredentialsError, NoRegionError) as error:
             raise click.ClickException(f"{error} {REACH}") from None
-        except (ClientError, BotoCoreError, JournalError, MappingError, OSError) as error:
+        except (
+            ClientError,
+            BotoCoreError,
+            JournalError,
+            MappingError,
+            BudgetError,
+            OSError,
+        ) as error:
             raise click.ClickException(str(error)) from None
         except ValueError as error:
             if "endpoint" not in str(error):
@@ -145,5 +154,6 @@ def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> 
     click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
 
 
+cli.add_command(budget)
 cli.add_command(send)
 cli.add_command(dlq)
