@@ -75,7 +75,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find layers functions -type f -not -name '*.pyc'))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find $(wildcard statemachine layers functions) -type f -not -name '*.pyc'))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
@@ -101,7 +101,7 @@ local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try 
 ##@ Operate
 # The arguments reach no shell: what is special to it is left as it is. ./ops is the better way.
 ops: export OPS_ARGS := $(value ARGS)
-ops: .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
+ops: .tools/python .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
 	@"$$(cat .tools/python)" -c 'import os, shlex; \
 	  os.execv("./ops", ["./ops", *(shlex.split(os.environ["OPS_ARGS"]) or ["--help"])])'
 
