@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import IO, Any
 
 from timpush_ops.dead_letters import Error, Letter
-from timpush_ops.rows import Format
+from timpush_ops.options import Format
 
 COLUMNS = (
     *("To_Account", "Tag", "ErrorCode", "ErrorInfo"),

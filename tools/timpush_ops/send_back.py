@@ -15,13 +15,16 @@ from typing import TYPE_CHECKING, Any
 from timpush.queue.sender import Message, batches, send_batch
 from timpush.queue.split import queue_messages
 from timpush_ops.dead_letters import EXPIRED, MALFORMED, Hold, Letter, User
-from timpush_ops.job import FIRST_PAUSES, PAUSES
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SENDERS = 8
 IN_FLIGHT = 2 * SENDERS
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt at what SQS did not take."""
+FIRST_PAUSES = PAUSES[:2]
+"""The same for the first message, which goes alone: what is set up wrongly shows soon."""
 MAX_REASON = 300
 NAMED_ONLY = frozenset({MALFORMED, EXPIRED})
 """Codes that go back only when they are named: the first cannot succeed, and of the second the
