@@ -65,7 +65,6 @@ def test_text_that_nobody_encoded_is_read_as_it_stands() -> None:
         ("not-after", "nan", "must be in seconds"),
         ("message-group-id", "two words", "must be at most 128"),
         ("message-group-id", "x" * 129, "must be at most 128"),
-        ("separator", "", "must be one character"),
         ("separator", "||", "must be one character"),
         ("separator", "%22", "must be one character"),
         ("separator", "%FF", "must be one character"),
@@ -85,6 +84,26 @@ def test_a_broken_rule_is_named_with_its_option(name: str, value: str, rule: str
     assert option == name
     assert rule in text
     assert f"{name} {text}" in str(caught.value)
+
+
+def test_text_that_s3_encoded_itself_is_read() -> None:
+    read = read_options({"requested-by": "=?UTF-8?B?5p2O5ZCN?=", "on-fault": " "})
+    assert read == Options(requested_by="李名")
+
+
+def test_the_document_shows_each_by_its_name_as_text() -> None:
+    shown = Options(not_after=4_102_444_800.0, dry_run=True).to_document()
+    assert shown == {
+        "not-after": "4102444800.0",
+        "message-group-id": "",
+        "separator": "|",
+        "on-fault": "stop",
+        "dry-run": "true",
+        "requested-by": "",
+    }
+    assert read_fields({name: value for name, value in shown.items() if value}) == Options(
+        not_after=4_102_444_800.0, dry_run=True
+    )
 
 
 def test_metadata_of_other_tools_is_ignored() -> None:

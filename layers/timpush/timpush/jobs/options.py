@@ -18,6 +18,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from email.header import decode_header, make_header
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
@@ -46,6 +47,13 @@ class Options:
     dry_run: bool = False
     requested_by: str = ""
 
+    def to_document(self) -> dict[str, Any]:
+        """As the job's document shows them: by their names in the metadata, as text."""
+        values = {name: getattr(self, name.replace("-", "_")) for name in NAMES}
+        values["dry-run"] = "true" if self.dry_run else "false"
+        values["not-after"] = "" if self.not_after is None else repr(self.not_after)
+        return values
+
 
 class OptionsError(TimPushError):
     """Options that break a rule; `faults` holds (option, rule) pairs, at least one."""
@@ -56,12 +64,13 @@ class OptionsError(TimPushError):
 
 
 def read_options(metadata: Mapping[str, str]) -> Options:
-    """The options that an object's metadata holds.
+    """The options that an object's metadata holds; one that is empty has its default.
 
     Raises:
         OptionsError: with each option that breaks a rule.
     """
-    known = {name: value for name, value in metadata.items() if _squeezed(name) in _SQUEEZED}
+    given = {name: _plain_text(value).strip() for name, value in metadata.items()}
+    known = {name: value for name, value in given.items() if value and _near(name)}
     return read_fields(
         {name: _decoded(value) if name in ENCODED else value for name, value in known.items()}
     )
@@ -191,9 +200,24 @@ def _squeezed(name: str) -> str:
 _SQUEEZED = {_squeezed(name): name for name in _READERS}
 
 
+def _near(name: str) -> str | None:
+    """The option that this is the name of, or a misspelling of."""
+    return _SQUEEZED.get(_squeezed(name))
+
+
 def _unknown(name: str) -> str:
-    near = _SQUEEZED.get(_squeezed(name))
+    near = _near(name)
     return f"must be written {near}" if near else f"is not an option: one of {', '.join(NAMES)}"
+
+
+def _plain_text(value: str) -> str:
+    """S3 returns a value that is not ASCII encoded as a header of mail (RFC 2047)."""
+    if not value.startswith("=?"):
+        return value
+    try:
+        return str(make_header(decode_header(value)))
+    except (ValueError, LookupError):
+        return value
 
 
 def _decoded(value: str) -> str | None:
