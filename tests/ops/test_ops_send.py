@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from support.ops import SECONDS, Gate, Operated, operated, users_of
-from timpush.queue.sender import JOB_ID, JOB_USERS
+from timpush.queue.attributes import JOB_ID, JOB_USERS
 
 Write = Callable[[str, str], Path]
 HEADER = "To_Account,Tags\n"

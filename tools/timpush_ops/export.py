@@ -5,7 +5,8 @@ import json
 from collections.abc import Callable
 from typing import IO, Any
 
-from timpush_ops.dead_letters import Error, Letter
+from timpush.queue.dead_letter import Error
+from timpush_ops.dead_letters import Letter
 from timpush_ops.rows import Format
 
 COLUMNS = (

@@ -6,13 +6,13 @@ import hashlib
 import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from timpush.queue.sender import JOB_ID, JOB_USERS, Message, Unsent, batches, send_batch
+from timpush.queue.attributes import JOB_ID, JOB_USERS, Message
+from timpush.queue.sender import Pauses, Unsent, batches, send_batch, send_until_refused
 from timpush.queue.split import queue_messages
 from timpush_ops.journal import Journal
 from timpush_ops.rows import Fault, Format, Row, read_rows
@@ -25,11 +25,8 @@ UNIT_ROWS = 1_000
 """Rows of a unit: 10 messages of 100 users, mostly one SendMessageBatch."""
 UNIT_TAGS = 20_000
 """From this many tags on a unit has fewer rows, for the sake of memory."""
-UNITS_IN_FLIGHT = 2 * SENDERS
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt at what SQS did not take."""
-FIRST_PAUSES = PAUSES[:2]
-"""The same for the first unit, which goes alone: what is set up wrongly shows soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,10 +130,8 @@ def make_messages(
 ) -> list[Message]:
     """The messages of a unit."""
     users = [(row.account, row.tags) for row in rows]
-    return [
-        replace(message, group_id=source.group_id)
-        for message, _ in queue_messages(users, source.not_after, dict(attributes))
-    ]
+    messages = queue_messages(users, source.not_after, dict(attributes), source.group_id)
+    return [message for message, _ in messages]
 
 
 def send_units(
@@ -153,20 +148,17 @@ def send_units(
     it ends, what was confirmed is in the journal.
     """
     sent = Sent()
-    flying: dict[Future[tuple[int, Unsent]], list[Row]] = {}
 
-    def send_unit(unit: list[Row], pauses: tuple[float, ...]) -> tuple[int, Unsent]:
+    def send_unit(unit: list[Row], pauses: Pauses) -> tuple[int, Unsent]:
         messages = make(unit)
         unsent: Unsent = {}
         for batch in batches(enumerate(messages)):
             unsent |= send_batch(sqs, queue_url, batch, pauses=pauses)
         return len(messages), unsent
 
-    def collect(done: Iterable[Future[tuple[int, Unsent]]]) -> None:
+    def settle(ended: list[tuple[list[Row], tuple[int, Unsent]]]) -> bool:
         confirmed: list[list[Row]] = []
-        for future in done:
-            unit = flying.pop(future)
-            messages, unsent = future.result()
+        for unit, (messages, unsent) in ended:
             sent.refused.update(unsent.values())
             if not unsent:
                 confirmed.append(unit)
@@ -176,19 +168,7 @@ def send_units(
             users = sum(row.users for row in unit)
             sent.users += users
             progress(users)
+        return not sent.refused
 
-    executor = ThreadPoolExecutor(SENDERS)
-    try:
-        for number, unit in enumerate(units):
-            pauses = PAUSES if number else FIRST_PAUSES
-            flying[executor.submit(send_unit, unit, pauses)] = unit
-            if len(flying) >= (UNITS_IN_FLIGHT if number else 1):
-                collect(wait(flying, return_when=FIRST_COMPLETED).done)
-            if sent.refused:
-                break
-        while flying:
-            collect(wait(flying, return_when=FIRST_COMPLETED).done)
-    finally:
-        executor.shutdown(cancel_futures=True)
-        collect([future for future in flying if not future.cancelled()])
+    send_until_refused(units, send_unit, settle, SENDERS, PAUSES)
     return sent

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO, Literal, NamedTuple
 
 from timpush.errors import MalformedMessageError
 from timpush.messages import UserTags, check_user, parse_user
-from timpush.queue.split import MAX_TAGS
+from timpush.queue.split import MAX_ROW_TAGS
 
 Format = Literal["csv", "jsonl"]
 SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
@@ -35,7 +35,7 @@ class Row(NamedTuple):
     @property
     def users(self) -> int:
         """As how many users of messages it counts: more than 1,000 tags are several."""
-        return -(-len(self.tags) // MAX_TAGS)
+        return -(-len(self.tags) // MAX_ROW_TAGS)
 
 
 class Fault(NamedTuple):
@@ -154,7 +154,7 @@ def _merge(parsed: Parsed) -> Parsed:
     for found in parsed:
         if held and isinstance(found, Row) and found.account == held.account:
             tags = list(dict.fromkeys(held.tags + found.tags))
-            if len(tags) <= MAX_TAGS:
+            if len(tags) <= MAX_ROW_TAGS:
                 held = Row(held.first, found.last, held.account, tags)
                 continue
         if isinstance(found, Fault):
