@@ -11,10 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import boto3
 from aws_lambda_powertools import Logger, Metrics
-from botocore.config import Config
 
+from timpush.aws import make_secrets_manager
 from timpush.errors import (
     CallError,
     InputError,
@@ -98,10 +97,7 @@ def start(secret_id: str, token: str, deadline: float) -> Rotation:
         SettingsError: the environment is not as it must be.
     """
     settings = read_rotation_settings(os.environ)
-    config = Config(
-        connect_timeout=1, read_timeout=3, retries={"mode": "standard", "total_max_attempts": 3}
-    )
-    secrets = boto3.client("secretsmanager", config=config)
+    secrets = make_secrets_manager(read_timeout=3, attempts=3)
     secret = secrets.describe_secret(SecretId=secret_id)
     if settings.signing_key_secret_id in (secret_id, secret["ARN"], secret["Name"]):
         raise RotationError("SIGNING_KEY_SECRET_ID names the secret to rotate: the key would go")

@@ -15,7 +15,7 @@ from openapi_spec_validator import validate
 from referencing import Registry
 from referencing.jsonschema import DRAFT202012
 
-from remove_tags_api import app
+from remove_tags_api.request import MAX_BODY_BYTES
 from support.api import Api, Reply, document, losing, users
 from support.examples import EXAMPLES
 
@@ -93,7 +93,7 @@ def no_json(api: Api, _: pytest.MonkeyPatch) -> Reply:
 
 
 def too_large(api: Api, _: pytest.MonkeyPatch) -> Reply:
-    return api.post(" " * (app.MAX_BODY_BYTES + 1))
+    return api.post(" " * (MAX_BODY_BYTES + 1))
 
 
 def wrong_type(api: Api, _: pytest.MonkeyPatch) -> Reply:
@@ -162,7 +162,7 @@ def test_each_example_of_a_request_is_answered_at_once(api: Api) -> None:
 
 
 def test_the_document_tells_the_limit_of_the_body() -> None:
-    assert f"{app.MAX_BODY_BYTES:,} bytes" in OPERATION["requestBody"]["description"]
+    assert f"{MAX_BODY_BYTES:,} bytes" in OPERATION["requestBody"]["description"]
 
 
 ascii_text = st.text(st.characters(codec="ascii"), max_size=8)

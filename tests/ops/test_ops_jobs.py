@@ -12,7 +12,7 @@ from support.job_store import JobStore, job_store
 from support.ops import Done, Operated, operated
 from timpush.jobs.state import Document, new_document, new_job_id
 from timpush.jobs.table import read_job
-from timpush_ops.follow import START_SECONDS, FollowError, Follower
+from timpush_ops.follow import START_SECONDS, Follower, FollowError
 
 STARTED = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ENDED = "2026-11-25T12:01:00Z"

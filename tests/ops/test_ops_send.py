@@ -136,9 +136,7 @@ class TestTag:
             for line in lines
         ]
 
-    def test_none_of_many_ids_is_lost(
-        self, stack: Operated, store: JobStore, write: Write
-    ) -> None:
+    def test_none_of_many_ids_is_lost(self, stack: Operated, store: JobStore, write: Write) -> None:
         # Given more than one part of an upload (8 MiB)
         ids = [f"user-{number}" for number in range(300_000)]
         file = write("ids.txt", "\n".join(ids))

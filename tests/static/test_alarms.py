@@ -93,7 +93,7 @@ class TestEachAlarm:
         text = properties(translated, name)["AlarmDescription"]["Fn::Sub"]
         lines = re.findall(r"log line '([^']+)'", text)
         function = "remove_tags_api" if name.startswith("Endpoint") else "remove_tags_worker"
-        code = (ROOT / "functions" / function / "app.py").read_text()
+        code = "".join(p.read_text() for p in (ROOT / "functions" / function).glob("*.py"))
         assert [line for line in lines if f'"{line}"' not in code] == []
         assert bool(lines) == ("log line" in text)
 

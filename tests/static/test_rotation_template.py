@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remove_tags_worker.app import USERSIG_LOW_SECONDS
+from remove_tags_worker.report import USERSIG_LOW_SECONDS
 from template.reading import allowed, as_list, of_type, properties
 from template.translate import Template
 from timpush.settings import SPARE_SECONDS, read_rotation_settings, schedule_seconds

@@ -29,7 +29,7 @@ options = st.builds(
     message_group_id=st.text(st.characters(codec="ascii", categories=("L", "N", "P", "S"))).map(
         lambda text: text[:128]
     ),
-    separator=st.characters(exclude_characters='"\r\n', exclude_categories=("Cs",)),
+    separator=st.characters(exclude_characters='"\r\n', exclude_categories=["Cs"]),
     on_fault=st.sampled_from(["stop", "skip"]),
     dry_run=st.booleans(),
     requested_by=printable | st.just("Ann (CRM) 100 %") | st.just("%41"),
@@ -101,9 +101,12 @@ def test_the_document_shows_each_by_its_name_as_text() -> None:
         "dry-run": "true",
         "requested-by": "",
     }
-    assert read_fields({name: value for name, value in shown.items() if value}) == Options(
-        not_after=4_102_444_800.0, dry_run=True
-    )
+
+
+@EXAMPLES
+@given(options)
+def test_the_document_is_read_as_the_options_that_it_shows(wanted: Options) -> None:
+    assert Options.from_document(wanted.to_document()) == wanted
 
 
 def test_metadata_of_other_tools_is_ignored() -> None:

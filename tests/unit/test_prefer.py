@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from remove_tags_api.app import prefers_async
+from remove_tags_api.request import prefers_async
 from support.examples import EXAMPLES
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from support.examples import EXAMPLES
 from timpush.messages import UserTags, parse
-from timpush.queue.sender import MAX_BYTES, Message
+from timpush.queue.attributes import MAX_BYTES, Message
 from timpush.queue.split import queue_messages
 
 ID = {"RequestId": "0f1e2d3c-4b5a-4968-8776-655443322110"}

@@ -12,9 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.clients import refusing_url, sqs_client
-from timpush.errors import MalformedMessageError
-from timpush.queue.dead_letter import Parked, park_malformed, send_parked
-from timpush.queue.sender import Message, send
+from timpush.queue.attributes import Message
+from timpush.queue.sender import send, send_groups
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -26,10 +25,6 @@ BAD_NAME = "no such name"  # SQS refuses a whole batch for an attribute named so
 
 def message(body: str = "body", **attributes: str) -> Message:
     return Message(body, attributes or {"Reason": "some reason"})
-
-
-def parked(source: str, body: str = "x", carried: dict[str, str] | None = None) -> Parked:
-    return park_malformed(source, body, MalformedMessageError([("", "must be JSON")]), carried)
 
 
 class Pauses:
@@ -61,8 +56,8 @@ class Queue:
         pauses = Pauses()
         return send(self.client, self.url, messages, FAR, pauses.clock, pauses.sleep)
 
-    def park(self, documents: list[Parked]) -> set[str]:
-        return send_parked(self.client, self.url, documents, FAR, clock=lambda: 0.0)
+    def send_groups(self, groups: dict[str, list[Message]]) -> set[str]:
+        return send_groups(self.client, self.url, groups, FAR, clock=lambda: 0.0)
 
     def messages(self) -> Iterator[tuple[str, dict[str, str]]]:
         """Body and attributes of each message, which is taken off the queue."""
@@ -87,29 +82,31 @@ def entry_size(entry: dict[str, Any]) -> int:
     return sum(len(part.encode()) for part in parts)
 
 
-class TestParking:
-    def test_parked_documents_reach_the_queue_with_their_attributes(self, queue: Queue) -> None:
-        documents = [parked(f"m-{n}", f"odd {n} 名", {"RequestId": "r"}) for n in range(23)]
-        assert queue.park(documents) == set()
-        assert sorted(queue.messages()) == sorted(
-            (f"odd {n} 名", documents[n].attributes()) for n in range(23)
+class TestGroups:
+    def test_messages_reach_the_queue_with_their_attributes(self, queue: Queue) -> None:
+        groups = {f"m-{n}": [message(f"odd {n} 名", RequestId=f"r-{n}")] for n in range(23)}
+        assert queue.send_groups(groups) == set()
+        assert sorted(queue.messages(), key=str) == sorted(
+            ((f"odd {n} 名", {"RequestId": f"r-{n}"}) for n in range(23)), key=str
         )
         assert sorted(len(batch) for batch in queue.batches) == [3, 10, 10]
 
-    def test_a_malformed_body_that_no_longer_fits_is_reported(self, queue: Queue) -> None:
-        full, other = parked("full", "x" * MIB), parked("other")
-        assert queue.park([full, other]) == {"full"}
+    def test_a_message_that_is_too_large_is_not_sent(self, queue: Queue) -> None:
+        assert queue.send_groups({"full": [message("x" * MIB)], "other": [message("x")]}) == {
+            "full"
+        }
         assert [body for body, _ in queue.messages()] == ["x"]
         assert len(queue.batches) == 1
 
-    def test_a_malformed_body_that_just_fits_is_parked(self, queue: Queue) -> None:
-        room = MIB - parked("m", "").size()
-        assert queue.park([parked("m", "x" * room)]) == set()
-        assert queue.park([parked("m", "x" * room + "x")]) == {"m"}
+    def test_a_message_that_just_fits_is_sent(self, queue: Queue) -> None:
+        room = MIB - message("").size()
+        assert queue.send_groups({"m": [message("x" * room)]}) == set()
+        assert queue.send_groups({"m": [message("x" * room + "x")]}) == {"m"}
 
-    def test_of_several_documents_of_a_message_each_must_be_confirmed(self, queue: Queue) -> None:
-        bad = parked("split", carried={BAD_NAME: "x"})
-        assert queue.park([parked("split"), bad, parked("split"), parked("whole")]) == {"split"}
+    def test_of_a_group_each_message_must_be_confirmed(self, queue: Queue) -> None:
+        bad = message("bad", **{BAD_NAME: "x"})
+        groups = {"split": [message(), bad, message()], "whole": [message()]}
+        assert queue.send_groups(groups) == {"split"}
 
 
 class TestBatches:

@@ -5,8 +5,8 @@ import pytest
 from timpush.queue.delays import (
     LACK_OF_TIME,
     MAX_VISIBILITY_SECONDS,
-    NOBODYS_FAULT,
     SOON_SECONDS,
+    WAIT_FOR_A_PERSON,
     backoff_seconds,
 )
 
@@ -38,7 +38,7 @@ def test_what_lacked_time_comes_back_within_seconds(reason: str) -> None:
     assert backoff_seconds(reason, 50, BASE, CAP, most) == SOON_SECONDS
 
 
-@pytest.mark.parametrize("reason", sorted(NOBODYS_FAULT))
+@pytest.mark.parametrize("reason", sorted(WAIT_FOR_A_PERSON))
 def test_what_waits_for_a_person_waits_longest_from_the_start(reason: str) -> None:
     assert backoff_seconds(reason, 1, BASE, CAP, most) == CAP
     assert backoff_seconds(reason, 1, BASE, CAP, least) == CAP / 2

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from remove_tags_worker import app
+from remove_tags_worker import app, report
 from support.rotation import Account, Context, captured, moto_server, rotating
 
 DAY = 86_400
@@ -71,14 +71,14 @@ def test_the_life_that_is_left_is_a_metric_and_in_the_summary(
 def test_a_life_that_is_not_long_is_a_line_that_names_the_secret_and_not_its_value(
     account: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(account, account.timpush.secret(expire=app.USERSIG_LOW_SECONDS))
+    store(account, account.timpush.secret(expire=report.USERSIG_LOW_SECONDS))
 
     _, lines = invoke(capsys)
 
     [line] = looks(lines)
     assert line["level"] == "WARNING"
     assert line["secret"] == account.usersig_id
-    assert line["usersig_seconds_left"] == pytest.approx(app.USERSIG_LOW_SECONDS, abs=30)
+    assert line["usersig_seconds_left"] == pytest.approx(report.USERSIG_LOW_SECONDS, abs=30)
     assert account.value()["usersig"] not in json.dumps(lines)
 
 

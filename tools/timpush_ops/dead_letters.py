@@ -1,29 +1,26 @@
-"""What is parked on the dead-letter queue: received, kept out of sight for a while, shown again.
+"""Messages of the dead-letter queue: received, kept invisible for a while, made visible again.
 
-Nothing is deleted here. Should the process be killed, SQS shows the messages again by itself when
+Nothing is deleted here. Should the process be killed, SQS makes the messages visible again when
 their visibility timeout has passed.
 """
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
-from timpush.errors import MalformedMessageError
-from timpush.messages import Document, parse
+from timpush import outcomes
+from timpush.messages import Document
+from timpush.queue.attributes import CARRIED, ERROR_CODE, JOB_ID, REASON
+from timpush.queue.dead_letter import MALFORMED, User, read_document, read_users
 from timpush.queue.delays import set_delays
-from timpush.queue.sender import CARRIED, JOB_ID
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-MALFORMED = "Malformed"
-EXPIRED = "Expired"
-GIVEN_UP = "MaxReceiveCount"
-"""In place of a code, for what SQS moved after too many receives."""
+EXPIRED = str(outcomes.EXPIRED.code)
 EMPTY_RECEIVES = 3
 """Empty receives in a row after which nothing more is expected. One is enough when as much was read
 as SQS counts; that count is not exact."""
@@ -32,31 +29,13 @@ RELEASE_SECONDS = 60.0
 CLOCK_SECONDS = 1
 """How exactly the replies of SQS tell its time."""
 MAX_IN_FLIGHT = 100_000
-"""SQS keeps at most about 120,000 messages of a queue out of sight."""
-
-
-class Error(NamedTuple):
-    """Why a user was parked: Tencent's code as text, and its words."""
-
-    code: str
-    info: str
-
-
-class User(NamedTuple):
-    """A parked user; `errors` has at least one."""
-
-    account: str
-    tags: list[str]
-    errors: tuple[Error, ...]
-
-    @property
-    def codes(self) -> set[str]:
-        return {error.code for error in self.errors}
+"""SQS allows about 120,000 messages in flight on a queue."""
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """A parked message. `document` is None when it is malformed, and `users` is empty then."""
+    """A message of the dead-letter queue. `document` is None when it is malformed; `users` is empty
+    then."""
 
     message_id: str
     handle: str
@@ -72,7 +51,7 @@ class Letter:
 
     @property
     def reason(self) -> str:
-        return self.attributes.get("Reason", "")
+        return self.attributes.get(REASON, "")
 
     @property
     def carried(self) -> dict[str, str]:
@@ -85,12 +64,12 @@ class Letter:
 
 
 class Hold:
-    """Receives messages, each once, and keeps them out of sight until `release`.
+    """Receives messages, each once, and keeps them invisible until `release`.
 
     About `expected` are there. At most `limit` messages are received in at most `seconds`, which is
-    also the visibility timeout: then `stopped` says why there may be more. What was parked after
-    `began` (Unix seconds, by SQS's clock) is left alone: users that are sent back and parked again
-    must not go round for ever.
+    also the visibility timeout: then `stopped` says why there may be more. What was dead-lettered
+    after `began` (Unix seconds, by SQS's clock) is left alone: users that are sent back and
+    rejected again must not be sent back for ever.
     """
 
     def __init__(
@@ -115,7 +94,7 @@ class Hold:
         self._gone: set[str] = set()
 
     def receive(self) -> Iterator[list[Letter]]:
-        """What is parked, in parts of up to 10, until receives bring nothing more."""
+        """The messages, in parts of up to 10, until receives bring nothing more."""
         until = self._clock() + self._seconds - WAIT_SECONDS
         empty = read = 0
         while empty < (1 if read >= self._expected else EMPTY_RECEIVES):
@@ -136,12 +115,12 @@ class Hold:
                 empty += 1
 
     def forget(self, letter: Letter) -> None:
-        """It was deleted: it is not to be shown again."""
+        """It was deleted: it is not to be made visible again."""
         self._handles.pop(letter.message_id, None)
         self._gone.add(letter.message_id)
 
     def release(self) -> int:
-        """Show again what is still held; returns how many SQS did not confirm."""
+        """Make visible what is still held; returns how many SQS did not confirm."""
         handles, self._handles = self._handles, {}
         delays = [(handle, 0) for handle in handles.values()]
         until = self._clock() + RELEASE_SECONDS
@@ -180,12 +159,9 @@ def read_letter(message: Any) -> Letter:
         for name, value in message.get("MessageAttributes", {}).items()
         if "StringValue" in value
     }
-    document = None
-    if attributes.get("ErrorCode") != MALFORMED:
-        try:
-            document = parse(message["Body"])
-        except MalformedMessageError:
-            attributes["ErrorCode"] = MALFORMED
+    document = read_document(message["Body"], attributes)
+    if document is None:
+        attributes[ERROR_CODE] = MALFORMED
     return Letter(
         message_id=message["MessageId"],
         handle=message["ReceiptHandle"],
@@ -193,25 +169,5 @@ def read_letter(message: Any) -> Letter:
         attributes=attributes,
         sent_at=int(message["Attributes"]["SentTimestamp"]) / 1000,
         document=document,
-        users=read_users(document, message["Body"], attributes) if document else [],
+        users=read_users(document.users, message["Body"], attributes) if document else [],
     )
-
-
-def read_users(document: Document, body: str, attributes: dict[str, str]) -> list[User]:
-    """The users of a parked document, each with what `Errors` says of it."""
-    whole = Error(attributes.get("ErrorCode", GIVEN_UP), attributes.get("Reason", ""))
-    errors = read_errors(json.loads(body).get("Errors"))
-    return [
-        User(account, tags, tuple(errors.get(account, {whole: None})))
-        for account, tags in document.users
-    ]
-
-
-def read_errors(rows: Any) -> dict[str, dict[Error, None]]:
-    """Account -> its errors, each once; rows of another shape than the worker's are left out."""
-    errors: dict[str, dict[Error, None]] = {}
-    for row in rows if isinstance(rows, list) else []:
-        if isinstance(row, dict) and "To_Account" in row and "ErrorCode" in row:
-            error = Error(str(row["ErrorCode"]), str(row.get("ErrorInfo", "")))
-            errors.setdefault(str(row["To_Account"]), {})[error] = None
-    return errors

@@ -10,13 +10,13 @@ from typing import Any
 import click
 
 from timpush.errors import CODES
+from timpush.jobs.rows import guess_format
 from timpush_ops.dead_letters import CLOCK_SECONDS, Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
     FORMAT,
     check_job,
     group_id_option,
-    guess_format,
     not_after_option,
     target,
 )
@@ -166,10 +166,10 @@ def export_parked(
 ) -> None:
     """Write what is parked to FILE (- is standard output). Deletes nothing.
 
-    CSV has a row a tag, JSON lines a line a user; `send` reads both. A malformed message has no
-    users: it is a row without account, or a line with its body.
+    CSV has a row a tag, to look at; JSON lines have a line a user, and `send` reads them again. A
+    malformed message has no users: it is a row without account, or a line with its body.
     """
-    chosen = file_format or guess_format(Path(file))
+    chosen = file_format or guess_format(file)
     if not chosen:
         raise click.UsageError("the format can't be inferred from the file name: give --format")
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})

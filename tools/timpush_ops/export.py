@@ -5,8 +5,9 @@ import json
 from collections.abc import Callable
 from typing import IO, Any
 
-from timpush_ops.dead_letters import Error, Letter
-from timpush_ops.options import Format
+from timpush.jobs.rows import Format
+from timpush.queue.dead_letter import Error
+from timpush_ops.dead_letters import Letter
 
 COLUMNS = (
     *("To_Account", "Tag", "ErrorCode", "ErrorInfo"),

@@ -3,16 +3,13 @@
 import re
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
 from timpush.jobs.options import check_ahead, read_moment
 
-Format = Literal["csv", "jsonl"]
 FORMAT = click.Choice(["csv", "jsonl"])
-SUFFIXES: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 JOB_RULE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
 
 Decorator = Callable[[Callable[..., None]], Callable[..., None]]
@@ -59,8 +56,3 @@ not_after_option = click.option(
     type=Moment(),
     help="Time after which a removal is no longer made: Unix seconds or ISO 8601 with offset.",
 )
-
-
-def guess_format(path: Path) -> Format | None:
-    """The format that the file's suffix says, if any."""
-    return SUFFIXES.get(path.suffix.lower())

@@ -1,37 +1,30 @@
-"""Parked users back to the queue: sent first, deleted from the dead-letter queue once confirmed.
+"""Users of dead letters back to the queue: sent first, deleted here once SQS confirmed that.
 
-Of a message whose users were parked for several reasons only the chosen ones go back: the others
-are parked anew, before the message is deleted. A kill at any point leaves a user at least in one
-of the two queues; a removal made twice does no harm.
+Of a message whose users were rejected for several reasons only the chosen ones go back: the others
+go to the dead-letter queue anew, before the message is deleted. A kill at any point leaves a user
+at least in one of the two queues; a removal made twice does no harm.
 """
 
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from timpush.queue.sender import Message, batches, send_batch
+from timpush.queue.attributes import SOURCE_MESSAGE_ID, Message
+from timpush.queue.dead_letter import MALFORMED, User, rewrite_letters
+from timpush.queue.sender import Pauses, batches, send_batch, send_until_refused
 from timpush.queue.split import queue_messages
-from timpush_ops.dead_letters import EXPIRED, MALFORMED, Hold, Letter, User
+from timpush_ops.dead_letters import EXPIRED, Hold, Letter
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SENDERS = 8
-IN_FLIGHT = 2 * SENDERS
 PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Seconds before each further attempt at what SQS did not take."""
-FIRST_PAUSES = PAUSES[:2]
-"""The same for the first message, which goes alone: what is set up wrongly shows soon."""
-MAX_REASON = 300
 NAMED_ONLY = frozenset({MALFORMED, EXPIRED})
 """Codes that go back only when they are named: the first cannot succeed, and of the second the
 removal is no longer wanted."""
-
-
-Pauses = tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +36,7 @@ class Choice:
     job: str = ""
 
     def takes_codes(self, codes: set[str]) -> bool:
-        """Whether a user that was parked for these goes back."""
+        """Whether a user that was rejected with these goes back."""
         return codes <= self.codes if self.codes else not codes & NAMED_ONLY
 
     def takes_job(self, letter: Letter) -> bool:
@@ -53,12 +46,12 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of one parked message: sent to the queue, parked anew, then deleted."""
+    """What becomes of one dead letter: its users go to either queue anew, then it is deleted."""
 
     letter: Letter
     users: list[User]
     to_queue: list[Message]
-    to_park: list[Message]
+    to_dead_letters: list[Message]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +69,9 @@ class Queues:
 class Result:
     """What went back (or would), and what SQS did not confirm, by its codes.
 
-    `codes` counts users by each code they were parked for, `kept` messages with users that were
-    not chosen. `deleted` are the messages that are parked no longer; `undeleted` went back, but
-    SQS did not confirm that they are gone.
+    `codes` counts users by each code they were rejected with, `kept` messages with users that were
+    not chosen. `deleted` are the messages that are on the dead-letter queue no longer; `undeleted`
+    went back, but SQS did not confirm that they are gone.
     """
 
     messages: int = 0
@@ -104,37 +97,16 @@ def make_plan(letter: Letter, choice: Choice, queues: Queues) -> Plan | None:
     rest = [user for user in letter.users if not choice.takes_codes(user.codes)]
     limits = [one for one in (letter.document.not_after, queues.not_after) if one is not None]
     users = [(user.account, user.tags) for user in chosen]
-    messages = [
-        replace(message, group_id=queues.group_id)
-        for message, _ in queue_messages(users, min(limits, default=None), letter.carried)
-    ]
-    return Plan(letter, chosen, messages, [park_anew(letter, rest)] if rest else [])
+    until = min(limits, default=None)
+    cut = queue_messages(users, until, letter.carried, queues.group_id)
+    messages = [message for message, _ in cut]
+    return Plan(letter, chosen, messages, keep(letter, rest) if rest else [])
 
 
-def park_anew(letter: Letter, users: list[User]) -> Message:
-    """The message that parks these users of a parked message by themselves."""
-    source = letter.attributes.get("SourceMessageId", letter.message_id)
-    counted = Counter(error for user in users for error in user.errors)
-    (error, _), *_ = counted.most_common(1)
-    same = error.code == letter.attributes.get("ErrorCode")
-    reason = (letter.reason if same else "") or f"{error.code}: {error.info}"[:MAX_REASON]
-    body: dict[str, Any] = {
-        "UserTags": [{"To_Account": user.account, "Tags": user.tags} for user in users],
-        "Errors": [
-            {"To_Account": user.account, "ErrorCode": _code(one.code), "ErrorInfo": one.info}
-            for user in users
-            for one in user.errors
-        ],
-        "SourceMessageId": source,
-    }
-    attributes = {"SourceMessageId": source, "ErrorCode": error.code, "Reason": reason}
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return Message(text, letter.carried | attributes)
-
-
-def _code(code: str) -> int | str:
-    """As the worker writes it: Tencent's codes are numbers."""
-    return int(code) if code.isascii() and code.isdigit() else code
+def keep(letter: Letter, users: list[User]) -> list[Message]:
+    """The messages that hold these users of a dead letter by themselves."""
+    source = letter.attributes.get(SOURCE_MESSAGE_ID, letter.message_id)
+    return list(rewrite_letters(source, users, letter.attributes, letter.carried))
 
 
 def send_back(
@@ -144,48 +116,42 @@ def send_back(
     dry_run: bool,
     progress: Callable[[int], object],
 ) -> Result:
-    """Send back what is chosen of what is parked; `progress` is told of messages dealt with.
+    """Send back what is chosen of what the queue holds; `progress` gets the messages dealt with.
 
     The first ones go alone. After one that SQS does not take, none is started any more.
     """
     result = Result()
-    flying: set[Future[Result]] = set()
-    executor = ThreadPoolExecutor(SENDERS)
 
-    def collect(done: Iterable[Future[Result]]) -> None:
-        for future in done:
-            flying.discard(future)
-            part = future.result()
-            _add(result, part)
-            for letter in part.deleted:
-                hold.forget(letter)
-
-    try:
+    def read() -> Iterator[list[Plan]]:
         for letters in hold.receive():
             plans = [plan for one in letters if (plan := make_plan(one, choice, queues))]
             result.kept += len(letters) - len(plans)
             if dry_run:
                 _add(result, count(plans))
             elif plans:
-                pauses = PAUSES if result.messages else FIRST_PAUSES
-                flying.add(executor.submit(carry_out, plans, queues, pauses))
-            if flying and (len(flying) >= IN_FLIGHT or not result.messages):
-                collect(wait(flying, return_when=FIRST_COMPLETED).done)
+                yield plans
             progress(len(letters))
-            if result.refused:
-                break
-        collect(list(flying))
-    finally:
-        executor.shutdown(cancel_futures=True)
+
+    def settle(ended: list[tuple[list[Plan], Result]]) -> bool:
+        for _, part in ended:
+            _add(result, part)
+            for letter in part.deleted:
+                hold.forget(letter)
+        return not result.refused
+
+    def send_plans(plans: list[Plan], pauses: Pauses) -> Result:
+        return carry_out(plans, queues, pauses)
+
+    send_until_refused(read(), send_plans, settle, SENDERS, PAUSES)
     return result
 
 
 def carry_out(plans: list[Plan], queues: Queues, pauses: Pauses) -> Result:
-    """Send, park anew, and only then delete, as far as SQS confirms each."""
+    """Send to both queues, and only then delete, as far as SQS confirms each."""
     to_queue = [plan.to_queue for plan in plans]
     plans, refused = _send(plans, to_queue, queues.sqs, queues.queue_url, pauses)
-    to_park = [plan.to_park for plan in plans]
-    plans, more = _send(plans, to_park, queues.sqs, queues.dead_letter_queue_url, pauses)
+    to_dead_letters = [plan.to_dead_letters for plan in plans]
+    plans, more = _send(plans, to_dead_letters, queues.sqs, queues.dead_letter_queue_url, pauses)
     result = count(plans)
     result.refused = refused + more
     result.deleted = _delete(plans, queues) if plans else []
@@ -229,7 +195,7 @@ def count(plans: list[Plan]) -> Result:
     """The messages and users of plans."""
     users = [user for plan in plans for user in plan.users]
     codes = Counter(code for user in users for code in user.codes)
-    kept = sum(bool(plan.to_park) for plan in plans)
+    kept = sum(bool(plan.to_dead_letters) for plan in plans)
     return Result(messages=len(plans), users=len(users), codes=codes, kept=kept)
 
 

@@ -2,19 +2,19 @@
 
 The bucket
     inbox/FILE                     an upload; it starts a job with a new id
-    inbox/JOB_ID/FILE              the same with an id that the uploader chose (`state.new_job_id`)
-    reports/JOB_ID/report.json     the job's document (`state.Document`), with `Options` and `Report`
+    inbox/JOB_ID/FILE              the same with an id from the uploader (`state.new_job_id`)
+    reports/JOB_ID/report.json     the job's document (`state.Document`)
     reports/JOB_ID/not-removed.csv To_Account,Tag,ErrorCode,Reason,Line
     reports/JOB_ID/faults.csv      Line,Rule
     reports/JOB_ID/parts/          what the report is put together from
 
 The table: partition key `JobId`, sort key `Item`, TTL `ExpiresAt` (Unix seconds)
     job                  the job's document; `Listing` = "job" puts it into the index `JobsByStart`
-                         (`Listing`, `StartedAt`). Everything else about a job is derived.
-    range#00003          a byte range: what its check counted and how far it was sent (`table.Range`)
-    chunks#00003#0000    the records of 256 chunks (messages) of range 3 (`chunks`)
-    rest#00003#0000      the same for messages that were split off from these
-    detail#...           lists of users too long for a record
+                         (`Listing`, `StartedAt`)
+    range#00003          a byte range: what its check counted, how far it was sent (`ranges.Range`)
+    chunks#00003#0000    which of 256 chunks (messages) of range 3 are done (`chunks`)
+    part#00003#SHA256    what became of messages that were not wholly removed: figures
+    detail#00003#SHA256  the same: users
 
 A job's messages carry the attributes `JobId` and `Chunk`: "3:17" is message 17 of range 3, counted
 from 0. A range that is sent again sends the same messages. A message that was split off carries

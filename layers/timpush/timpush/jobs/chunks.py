@@ -17,7 +17,8 @@ import re
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from itertools import islice
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from timpush.messages import UserTags
 
@@ -28,9 +29,8 @@ MAX_DETAIL_BYTES = 350_000
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (2026-11).
 """
-MAX_LINKS = 200
-"""The longest chain of messages that is followed; a message is received at most 1,000 times, but
-only one with rejected users is split."""
+MAX_SUMMARIES = 2_000
+"""Of an item: some 50 bytes each."""
 _CHUNK = re.compile(r"([0-9]{1,5}):([0-9]{1,7})((?:-[0-9a-f]{8})*)")
 
 
@@ -60,29 +60,29 @@ Rejected = tuple[str, str, str, str]
 """An account, one of its tags, the code and the reason."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """What became of a message that was not wholly removed.
-
-    `rest` are the users of the smaller message `next_chunk`, to which they were sent on.
-    """
-
-    rejected: tuple[Rejected, ...] = ()
-    rest: tuple[UserTags, ...] = ()
-    next_chunk: str = ""
-
-    def summary(self) -> "Summary":
-        """Its figures."""
-        accounts = {account for account, *_ in self.rejected}
-        return Summary(len(accounts), len(self.rest), self.next_chunk)
-
-
 class Summary(NamedTuple):
-    """Users rejected, users sent on, and the chunk that these went on in."""
+    """Users with a rejected tag, users sent on, and the chunk that these went on in."""
 
     rejected: int
     rest: int
     next_chunk: str = ""
+
+
+class Settlement(NamedTuple):
+    """What became of a message that is no whole one, or was not wholly removed.
+
+    `users` is how many of its users have a rejected tag; `rest` are the users and tags that went on
+    in the smaller message `next_chunk`. What is in neither was removed.
+    """
+
+    rejected: list[Rejected]
+    rest: list[UserTags]
+    next_chunk: str
+    users: int
+
+    def summary(self) -> Summary:
+        """Its figures."""
+        return Summary(self.users, len(self.rest), self.next_chunk)
 
 
 @dataclass(slots=True)
@@ -92,3 +92,95 @@ class Records:
     done: set[tuple[int, int]] = field(default_factory=set)
     stopped: set[tuple[int, int]] = field(default_factory=set)
     summaries: dict[str, list[Summary]] = field(default_factory=dict)
+
+
+class Link(Protocol):
+    """A record of one message of a chain; the next one is `next_chunk`, if any."""
+
+    @property
+    def next_chunk(self) -> str: ...
+
+
+L = TypeVar("L", bound=Link)
+
+
+def follow(chunk: str, links: Mapping[str, list[L]]) -> tuple[list[L], bool]:
+    """The chain of records that begins at a chunk, and whether it is complete.
+
+    Of several, a complete one is chosen, and always the same.
+    """
+    best: list[L] = []
+    for link in sorted(links.get(chunk, ()), key=repr):
+        if not link.next_chunk:
+            return [link], True
+        tail, complete = follow(link.next_chunk, links)
+        if complete:
+            return [link, *tail], True
+        best = best or [link, *tail]
+    return best, False
+
+
+def group_key(range_number: int, number: int) -> str:
+    """The sort key of the item that holds whether the chunk is done or stopped."""
+    return f"chunks#{range_number:05d}#{number // GROUP:04d}"
+
+
+def add_item(records: Records, item: Mapping[str, Any]) -> None:
+    """Read an item of chunks or of summaries into what is known."""
+    range_number = int(item["Item"].split("#")[1])
+    records.done.update((range_number, number) for number in item.get("Done", ()))
+    records.stopped.update((range_number, number) for number in item.get("Stopped", ()))
+    for chunk, summary in json.loads(item.get("Summaries", "{}")).items():
+        records.summaries.setdefault(chunk, []).append(Summary(*summary))
+
+
+def make_items(settlements: Mapping[str, Settlement]) -> Iterator[dict[str, Any]]:
+    """The items (without job and expiry) that record settlements, by the texts of chunk ids.
+
+    The items of lists come before the one that sums them up: where it is, they are.
+    """
+    by_range: dict[int, dict[str, Settlement]] = {}
+    for text, settlement in sorted(settlements.items()):
+        chunk = read_chunk_id(text)
+        if chunk:
+            by_range.setdefault(chunk.range_number, {})[text] = settlement
+    for range_number, found in by_range.items():
+        rest = iter(found)
+        while texts := list(islice(rest, MAX_SUMMARIES)):
+            yield from _make_items(range_number, {text: found[text] for text in texts})
+
+
+def _make_items(range_number: int, found: Mapping[str, Settlement]) -> Iterator[dict[str, Any]]:
+    detail = json.dumps(found, ensure_ascii=False, separators=(",", ":")).encode()
+    name = f"{range_number:05d}#{hashlib.sha256(detail).hexdigest()[:24]}"
+    packed = zlib.compress(detail)
+    for number, start in enumerate(range(0, len(packed), MAX_DETAIL_BYTES)):
+        piece = packed[start : start + MAX_DETAIL_BYTES]
+        yield {"Item": f"detail#{name}#{number:03d}", "Detail": piece}
+    summaries = {text: settlement.summary() for text, settlement in found.items()}
+    yield {"Item": f"part#{name}", "Summaries": json.dumps(summaries, separators=(",", ":"))}
+
+
+def read_settlements(
+    parts: Iterable[Mapping[str, Any]], details: Iterable[Mapping[str, Any]]
+) -> dict[str, list[Settlement]]:
+    """What `make_items` wrote; `details` are in the order of their keys.
+
+    Lists without their `part#` item were not written to the end and do not count.
+    """
+    packed: dict[str, bytes] = {}
+    for item in details:
+        name = item["Item"].removeprefix("detail#").rpartition("#")[0]
+        packed[name] = packed.get(name, b"") + item["Detail"]
+    found: dict[str, list[Settlement]] = {}
+    for part in parts:
+        lists = json.loads(zlib.decompress(packed[part["Item"].removeprefix("part#")]))
+        for text, (rejected, rest, next_chunk, users) in lists.items():
+            settlement = Settlement(
+                [tuple(one) for one in rejected],
+                [(account, tags) for account, tags in rest],
+                next_chunk,
+                users,
+            )
+            found.setdefault(text, []).append(settlement)
+    return found

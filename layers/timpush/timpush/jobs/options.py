@@ -22,7 +22,6 @@ from email.header import decode_header, make_header
 from typing import Any, Literal
 from urllib.parse import quote, unquote
 
-from timpush.errors import TimPushError
 from timpush.messages import MAX_NOT_AFTER
 
 MAX_REQUESTED_BY = 128
@@ -47,19 +46,24 @@ class Options:
     dry_run: bool = False
     requested_by: str = ""
 
-    def to_document(self) -> dict[str, Any]:
+    def to_document(self) -> dict[str, str]:
         """As the job's document shows them: by their names in the metadata, as text."""
         values = {name: getattr(self, name.replace("-", "_")) for name in NAMES}
         values["dry-run"] = "true" if self.dry_run else "false"
         values["not-after"] = "" if self.not_after is None else repr(self.not_after)
         return values
 
+    @classmethod
+    def from_document(cls, values: Mapping[str, str]) -> "Options":
+        """Read what `to_document` wrote."""
+        return read_fields({name: value for name, value in values.items() if value})
 
-class OptionsError(TimPushError):
-    """Options that break a rule; `faults` holds (option, rule) pairs, at least one."""
+
+class OptionsError(ValueError):
+    """Options that break a rule, each named; `faults` holds (option, rule) pairs, at least one."""
 
     def __init__(self, faults: list[tuple[str, str]]) -> None:
-        super().__init__("Options", "; ".join(f"{name} {rule}" for name, rule in faults))
+        super().__init__("; ".join(f"{name} {rule}" for name, rule in faults))
         self.faults = faults
 
 

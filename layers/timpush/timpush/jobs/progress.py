@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from timpush.jobs.chunks import Records
-from timpush.jobs.ranges import Range
+from timpush.jobs.chunks import ChunkId, Records, follow
+from timpush.jobs.ranges import Range, unpack_sizes
 
 
 class Figures(NamedTuple):
@@ -19,5 +19,41 @@ class Figures(NamedTuple):
 
 
 def count(ranges: Iterable[Range], records: Records) -> Figures:
-    """Add up a job's figures."""
-    raise NotImplementedError
+    """Add up a job's figures.
+
+    While a message's rest is on its way, those of its users are neither removed nor not removed.
+    A user with one tag rejected and another sent on counts as not removed.
+    """
+    rows = faulty = removed = not_removed = 0
+    for one in ranges:
+        rows, faulty = rows + one.rows, faulty + one.faulty_rows
+        for number, size in enumerate(unpack_sizes(one.sizes)):
+            gone, left = count_chunk(one.number, number, size, records)
+            removed, not_removed = removed + gone, not_removed + left
+    return Figures(rows, faulty, rows - faulty, removed, not_removed, removed + not_removed)
+
+
+def count_chunk(range_number: int, number: int, size: int, records: Records) -> tuple[int, int]:
+    """How many of a chunk's users are known to be removed, and not to be."""
+    if (range_number, number) in records.done:
+        return size, 0
+    chain, complete = follow(str(ChunkId(range_number, number)), records.summaries)
+    if not chain:
+        return (0, size) if (range_number, number) in records.stopped else (0, 0)
+    left = min(size, sum(link.rejected for link in chain))
+    pending = 0 if complete else chain[-1].rest
+    return max(0, size - left - pending), left
+
+
+def is_settled(one: Range, records: Records) -> bool:
+    """Whether the end of every chunk that may have been sent is recorded."""
+    return all(is_chunk_settled(one.number, number, records) for number in range(one.sent_to))
+
+
+def is_chunk_settled(range_number: int, number: int, records: Records) -> bool:
+    """Whether a chunk's end, and that of all that was split off, is recorded."""
+    key = (range_number, number)
+    if key in records.done:
+        return True
+    chain, complete = follow(str(ChunkId(*key)), records.summaries)
+    return complete if chain else key in records.stopped

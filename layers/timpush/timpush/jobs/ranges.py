@@ -26,7 +26,8 @@ class Range:
 
     `first_line` is the number of its first line in the file, counted from 1 and known once all
     ranges are checked. `sizes` are the users of each chunk, as `pack_sizes` writes them. `fault` is
-    its first fault. `sent_to` is the number of chunks that may have been sent.
+    its first fault, and `broken` says that the file cannot be read on from there. `sent_to` is the
+    number of chunks that may have been sent. The last three are what its report counted.
     """
 
     number: int
@@ -42,6 +43,10 @@ class Range:
     checked: bool = False
     sent_to: int = 0
     sent: bool = False
+    broken: bool = False
+    removed: int = 0
+    not_removed: int = 0
+    settled: int = 0
 
     @property
     def users(self) -> int:

@@ -3,7 +3,7 @@
 import re
 import secrets
 from datetime import UTC, datetime
-from typing import Any, Literal, TypedDict
+from typing import Literal, TypedDict
 
 State = Literal["checking", "sending", "settling", "done", "failed", "stopped"]
 RUNNING = ("checking", "sending", "settling")
@@ -40,7 +40,7 @@ class Document(TypedDict):
     Key: str
     VersionId: str
     Sha256: str
-    Options: dict[str, Any]
+    Options: dict[str, str]
     Report: str
     """The key of report.json; empty until it is written."""
 

@@ -99,7 +99,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Decimal):
         return int(value)
     if isinstance(value, Binary):
-        return bytes(value)
+        return cast(Any, value).value
     if isinstance(value, list):
         return [_plain(one) for one in value]
     if isinstance(value, set):

@@ -1,147 +1,178 @@
-"""Parks on the dead-letter queue what can never succeed, with the reason.
+"""Messages of the dead-letter queue: what can never succeed, with the reason. Written and read.
 
     {"UserTags": [...], "Errors": [{"To_Account", "ErrorCode", "ErrorInfo"}], "SourceMessageId"}
 
-A parked document is a message body itself: it can be sent back to the queue once the cause is
-mended. A message counts as parked only when SQS confirmed each of its documents. Attributes that
-the message carried (`sending.CARRIED`) stay with it.
+Such a document is a message body itself: it can be sent to the queue again once the cause is
+fixed. A malformed message keeps its own body. The attributes `ErrorCode`, `SourceMessageId` and
+`Reason` sum up why it is there; those that the source message carried stay with it.
 """
 
 import json
-import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, NamedTuple
 
 from timpush.errors import CODES, MalformedMessageError
+from timpush.messages import Document, UserTags, parse
 from timpush.outcomes import Outcome
-from timpush.queue.sender import MAX_BYTES, Message, send
+from timpush.queue.attributes import (
+    ERROR_CODE,
+    MAX_BYTES,
+    REASON,
+    SOURCE_MESSAGE_ID,
+    Message,
+)
+from timpush.queue.split import cut, cut_tags, encode
 
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
-
-MAX_TAGS = 1_000  # of one user in a part of a document, so that any user can be split
 MAX_REASON = 300
+MALFORMED = "Malformed"
+GIVEN_UP = "MaxReceiveCount"
+"""In place of a code, for what SQS moved after too many receives."""
 
-_json = json.JSONEncoder(separators=(",", ":")).encode
-
-Failed = tuple[str, str, Outcome]
-"""An account, one of its tags, and why it was parked."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A message for the dead-letter queue; `message_id` is the source message's.
-
-    `carried` are the attributes that it takes over from the source message.
-    """
-
-    message_id: str
-    body: str
-    error_code: str
-    reason: str
-    carried: dict[str, str] = field(default_factory=dict)
-
-    def attributes(self) -> dict[str, str]:
-        """The message attributes, all of type String."""
-        return {
-            **self.carried,
-            "SourceMessageId": self.message_id,
-            "ErrorCode": self.error_code,
-            "Reason": self.reason,
-        }
-
-    def message(self) -> Message:
-        """It as a message to send."""
-        return Message(self.body, self.attributes())
-
-    def size(self) -> int:
-        """Bytes as SQS counts them: the body, and each attribute's name, type and value."""
-        return self.message().size()
+Rejected = tuple[str, str, Outcome]
+"""An account, one of its tags, and why it was rejected."""
 
 
-def park_malformed(
-    message_id: str,
-    body: str,
-    error: MalformedMessageError,
-    carried: dict[str, str] | None = None,
-) -> Parked:
-    """A malformed message: its own body, and the first faults as the reason."""
-    reason = _reason(f"malformed: {error.message}")
-    return Parked(message_id, body, str(error.code), reason, carried or {})
+class Error(NamedTuple):
+    """Why a user was rejected: Tencent's code as text, and its words."""
+
+    code: str
+    info: str
 
 
-def park_failed(
-    message_id: str, failed: list[Failed], carried: dict[str, str] | None = None
-) -> Iterator[Parked]:
-    """The users and tags of one message that failed for good: one document, more above 1 MiB."""
-    users: list[str] = []
-    errors: list[str] = []
-    code, reason = _summary(failed)
-    empty = Parked(message_id, _body(message_id, [], []), code, reason, carried or {})
-    room = MAX_BYTES - empty.size()
-    size = 0
-    for user, user_errors in _parts(failed):
-        part = len(user) + sum(map(len, user_errors)) + len(user_errors) + 1  # and their commas
-        if users and size + part > room:
-            yield replace(empty, body=_body(message_id, users, errors))
-            users, errors, size = [], [], 0
-        users.append(user)
-        errors.extend(user_errors)
-        size += part
-    yield replace(empty, body=_body(message_id, users, errors))
+class User(NamedTuple):
+    """A rejected user; `errors` has at least one."""
+
+    account: str
+    tags: list[str]
+    errors: tuple[Error, ...]
+
+    @property
+    def codes(self) -> set[str]:
+        return {error.code for error in self.errors}
 
 
-def _parts(failed: list[Failed]) -> Iterator[tuple[str, list[str]]]:
-    """Each user (at most 1,000 of its tags at a time) and its errors, as JSON in ASCII."""
+# Writing
+
+
+def malformed_letter(
+    message_id: str, body: str, error: MalformedMessageError, carried: dict[str, str]
+) -> Message:
+    """The dead letter of a malformed message: its own body, and the first faults as the reason."""
+    return Message(
+        body, _attributes(message_id, str(error.code), f"malformed: {error.message}") | carried
+    )
+
+
+def rejected_letters(
+    message_id: str, rejected: Sequence[Rejected], carried: dict[str, str]
+) -> Iterator[Message]:
+    """The dead letters of the users of a message that were rejected: one, more above 1 MiB."""
+    attributes = _attributes(message_id, *_summary(rejected)) | carried
+    return write_letters(message_id, _users(rejected), attributes)
+
+
+def write_letters(
+    message_id: str, users: Iterable[User], attributes: dict[str, str]
+) -> Iterator[Message]:
+    """Write users into as few documents as they need; `message_id` is the source message's."""
+    room = MAX_BYTES - Message(_body(message_id, [], []), attributes).size()
+    parts = (_encode(part) for user in users for part in _cut_user(user))
+    sized = ((part, len(part[0]) + sum(map(len, part[1])) + len(part[1]) + 1) for part in parts)
+    for run in cut(sized, room):  # a part's size is its JSON and its commas
+        rows = [error for _, errors in run for error in errors]
+        yield Message(_body(message_id, [user for user, _ in run], rows), attributes)
+
+
+def _users(rejected: Iterable[Rejected]) -> Iterator[User]:
+    """Each user, at most 1,000 of its tags at a time, with the errors of these tags."""
     accounts: dict[str, dict[str, Outcome]] = {}  # a message may hold a tag twice
-    for account, tag, outcome in failed:
+    for account, tag, outcome in rejected:
         accounts.setdefault(account, {})[tag] = outcome
-    for account, tags in accounts.items():
-        rows = list(tags.items())
-        for start in range(0, len(rows), MAX_TAGS):
-            part = rows[start : start + MAX_TAGS]
-            user = {"To_Account": account, "Tags": [tag for tag, _ in part]}
-            errors = [
-                {"To_Account": account, "ErrorCode": outcome.code, "ErrorInfo": outcome.text}
-                for outcome in dict.fromkeys(outcome for _, outcome in part)
-            ]
-            yield _json(user), [_json(error) for error in errors]
+    for account, outcomes in accounts.items():
+        for _, tags in cut_tags([(account, list(outcomes))]):
+            errors = dict.fromkeys(outcomes[tag] for tag in tags)
+            yield User(account, tags, tuple(Error(str(one.code), one.text) for one in errors))
+
+
+def _cut_user(user: User) -> Iterator[User]:
+    for _, tags in cut_tags([(user.account, user.tags)]):
+        yield user._replace(tags=tags)
+
+
+def _encode(user: User) -> tuple[str, list[str]]:
+    errors = [
+        {"To_Account": user.account, "ErrorCode": _code(error.code), "ErrorInfo": error.info}
+        for error in user.errors
+    ]
+    return encode({"To_Account": user.account, "Tags": user.tags}), [*map(encode, errors)]
+
+
+def _code(code: str) -> int | str:
+    """Tencent's codes are numbers."""
+    return int(code) if code.isascii() and code.isdigit() else code
 
 
 def _body(message_id: str, users: list[str], errors: list[str]) -> str:
     return (
         f'{{"UserTags":[{",".join(users)}],"Errors":[{",".join(errors)}],'
-        f'"SourceMessageId":{_json(message_id)}}}'
+        f'"SourceMessageId":{encode(message_id)}}}'
     )
 
 
-def _summary(failed: list[Failed]) -> tuple[str, str]:
-    """The code most users failed with, and it with its meaning in words."""
-    (code, text), _ = Counter((o.code, o.text) for _, _, o in failed).most_common(1)[0]
+def _attributes(message_id: str, code: str, reason: str) -> dict[str, str]:
+    printable = "".join(char if char.isprintable() else " " for char in reason[:MAX_REASON])
+    return {ERROR_CODE: code, SOURCE_MESSAGE_ID: message_id, REASON: printable}
+
+
+def _summary(rejected: Iterable[Rejected]) -> tuple[str, str]:
+    """The code most users were rejected with, and it with its meaning in words."""
+    (code, text), _ = Counter((o.code, o.text) for _, _, o in rejected).most_common(1)[0]
     if not isinstance(code, int):
-        return code, _reason(text)
+        return code, text
     _, meaning = CODES.get(code, (None, ""))
-    return str(code), _reason(": ".join(filter(None, (str(code), meaning, text))))
+    return str(code), ": ".join(filter(None, (str(code), meaning, text)))
 
 
-def _reason(text: str) -> str:
-    return "".join(char if char.isprintable() else " " for char in text[:MAX_REASON])
+def rewrite_letters(
+    message_id: str, users: Sequence[User], earlier: dict[str, str], carried: dict[str, str]
+) -> Iterator[Message]:
+    """Dead letters for some of the users of one that was read, `earlier` being its attributes."""
+    counted = Counter(error for user in users for error in user.errors)
+    [(error, _)] = counted.most_common(1)
+    same = error.code == earlier.get(ERROR_CODE)
+    reason = (earlier.get(REASON) if same else "") or f"{error.code}: {error.info}"
+    attributes = _attributes(message_id, error.code, reason) | carried
+    return write_letters(message_id, users, attributes)
 
 
-def send_parked(
-    client: "SQSClient",
-    queue_url: str,
-    parked: Iterable[Parked],
-    deadline: float,
-    clock: Callable[[], float] = time.monotonic,
-) -> set[str]:
-    """Send to the dead-letter queue until `deadline` (of the clock).
+# Reading
 
-    Returns the source messages of which SQS did not confirm every document.
-    """
-    documents = list(parked)
-    messages = [document.message() for document in documents]
-    unsent = send(client, queue_url, messages, deadline, clock)
-    return {documents[position].message_id for position in unsent}
+
+def read_document(body: str, attributes: dict[str, str]) -> Document | None:
+    """What a dead letter asks for, None when it is malformed."""
+    if attributes.get(ERROR_CODE) == MALFORMED:
+        return None
+    try:
+        return parse(body)
+    except MalformedMessageError:
+        return None
+
+
+def read_users(users: Iterable[UserTags], body: str, attributes: dict[str, str]) -> list[User]:
+    """The users of a document, each with what `Errors` says of it."""
+    whole = Error(attributes.get(ERROR_CODE, GIVEN_UP), attributes.get(REASON, ""))
+    errors = _read_errors(json.loads(body).get("Errors"))
+    return [
+        User(account, tags, tuple(errors.get(account, {whole: None}))) for account, tags in users
+    ]
+
+
+def _read_errors(rows: Any) -> dict[str, dict[Error, None]]:
+    """Account -> its errors, each once; rows of another shape than the worker's are left out."""
+    errors: dict[str, dict[Error, None]] = {}
+    for row in rows if isinstance(rows, list) else []:
+        if isinstance(row, dict) and "To_Account" in row and "ErrorCode" in row:
+            error = Error(str(row["ErrorCode"]), str(row.get("ErrorInfo", "")))
+            errors.setdefault(str(row["To_Account"]), {})[error] = None
+    return errors

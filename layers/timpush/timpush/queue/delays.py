@@ -1,7 +1,7 @@
-"""How long a message that is handed back stays out of sight: backoff by visibility timeout.
+"""How long a message that returns to the queue stays invisible: backoff by visibility timeout.
 
 Lambda leaves the visibility timeout of a message it reports as failed alone, so what is set here
-before the reply stands. Failing to set it changes nothing else: the queue's own timeout holds.
+before the reply stands. Failing to set it changes nothing else: the queue's own timeout applies.
 """
 
 import random
@@ -22,33 +22,35 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_Change
 (2026-11).
 """
 SOON_SECONDS = 5
+UNFINISHED = frozenset({"deadline", "unsent", "isolation"})
+"""Reasons of what an invocation did not get to: the next one goes on with it."""
 LACK_OF_TIME = frozenset({"deadline", "unsent"})
-NOBODYS_FAULT = frozenset({"credentials", "configuration"})
+WAIT_FOR_A_PERSON = frozenset({"credentials", "configuration"})
 MAX_ENTRIES = 10
 SENDERS = 16
 MAX_DOUBLINGS = 20
 
 Delay = tuple[str, int]
-"""A receipt handle, and the seconds for which its message shall stay out of sight."""
+"""A receipt handle, and the seconds for which its message is to stay invisible."""
 
 
 def backoff_seconds(
     reason: str,
-    receive_count: int,
+    receives: int,
     base: int,
     cap: int,
     uniform: Callable[[float, float], float] = random.uniform,
 ) -> int:
-    """Seconds until a message handed back for `reason` is to be received again.
+    """Seconds until a message that returns for `reason` is to be received again.
 
     Doubles from `base` with each receive up to `cap`, with full jitter. What only lacked time
     comes back within seconds; what waits for a person waits longest.
     """
     if reason in LACK_OF_TIME:
         return round(uniform(0, SOON_SECONDS))
-    if reason in NOBODYS_FAULT:
+    if reason in WAIT_FOR_A_PERSON:
         return round(uniform(cap / 2, cap))
-    doublings = min(max(receive_count, 1) - 1, MAX_DOUBLINGS)
+    doublings = min(max(receives, 1) - 1, MAX_DOUBLINGS)
     return max(1, round(uniform(0, min(cap, base * 2**doublings))))
 
 

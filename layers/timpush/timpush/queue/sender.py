@@ -2,35 +2,22 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+
+from timpush.queue.attributes import MAX_BYTES, Message
+from timpush.queue.split import cut
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-MAX_BYTES = 1024 * 1024
-"""A message with its attributes, and a SendMessageBatch as a whole.
-
-https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-messages.html
-(2025-08).
-"""
 MAX_ENTRIES = 10
 SENDERS = 8
 PAUSES = (0.1, 0.4)
 """Seconds before each further attempt at entries that were not taken."""
-
-REQUEST_ID = "RequestId"
-JOB_ID = "JobId"
-CARRIED = {REQUEST_ID: "request_id", JOB_ID: "job_id"}
-"""Message attributes that stay with the users from the first message to a parked one, and the
-keys they have in log lines."""
-MAX_CARRIED = 200
-JOB_USERS = "JobUsers"
-"""Message attribute: how many users the job has in all its messages, as a decimal number."""
 
 _WHOLE_QUEUE = (
     "AccessDenied",
@@ -41,27 +28,18 @@ _WHOLE_QUEUE = (
     "Kms",
     "Token",
 )
-"""Parts of the codes of refusals that no choice of entries can mend."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """A message to send; `attributes` are all of type String; `group_id`, if any, is its tenant."""
-
-    body: str
-    attributes: dict[str, str]
-    group_id: str = ""
-
-    def size(self) -> int:
-        """Bytes as SQS counts them: the body, and each attribute's name, type and value."""
-        attributes = sum(len(k) + 6 + _bytes(v) for k, v in self.attributes.items())
-        return _bytes(self.body) + attributes
+"""Parts of the codes of refusals that concern the whole queue, whatever the entries are."""
 
 
 Entry = tuple[int, Message]
 """A message and its position among all that are to be sent."""
 Unsent = dict[int, str]
 """The position of each message that SQS did not confirm, and the code of the reason."""
+Pauses = Sequence[float]
+"""Seconds before each further attempt at what SQS did not take."""
+K = TypeVar("K", bound=Hashable)
+U = TypeVar("U")
+R = TypeVar("R")
 
 
 def send(
@@ -91,19 +69,58 @@ def send(
     return unsent.union(position for future in late for position, _ in futures[future])
 
 
+def send_groups(
+    client: "SQSClient",
+    queue_url: str,
+    groups: Mapping[K, Sequence[Message]],
+    deadline: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> set[K]:
+    """Send groups of messages until `deadline` (of the clock).
+
+    Returns the groups of which SQS did not confirm every message.
+    """
+    owners = [key for key, messages in groups.items() for _ in messages]
+    messages = [message for some in groups.values() for message in some]
+    return {owners[position] for position in send(client, queue_url, messages, deadline, clock)}
+
+
+def send_until_refused(
+    units: Iterable[U],
+    send_unit: Callable[[U, Pauses], R],
+    settle: Callable[[list[tuple[U, R]]], bool],
+    senders: int,
+    pauses: Pauses,
+) -> None:
+    """Send units, several at a time; once `settle` says that one was refused, start no other.
+
+    `send_unit` runs in a thread; `settle` gets what has ended, in this thread, and returns whether
+    all of it was sent. The first unit goes alone and is tried again less often than the others: a
+    queue that refuses everything shows soon. However it ends, what was sent is settled.
+    """
+    flying: dict[Future[R], U] = {}
+
+    def collect(done: Iterable[Future[R]]) -> bool:
+        return settle([(flying.pop(future), future.result()) for future in list(done)])
+
+    executor = ThreadPoolExecutor(senders)
+    try:
+        for number, unit in enumerate(units):
+            flying[executor.submit(send_unit, unit, pauses if number else pauses[:2])] = unit
+            if len(flying) < (2 * senders if number else 1):
+                continue
+            if not collect(wait(flying, return_when=FIRST_COMPLETED).done):
+                break
+        while flying:
+            collect(wait(flying, return_when=FIRST_COMPLETED).done)
+    finally:
+        executor.shutdown(cancel_futures=True)
+        collect([future for future in flying if not future.cancelled()])
+
+
 def batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Cut entries into batches that SQS takes: at most 10, at most 1 MiB."""
-    batch: list[Entry] = []
-    size = 0
-    for entry in entries:
-        entry_size = entry[1].size()
-        if batch and (len(batch) == MAX_ENTRIES or size + entry_size > MAX_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(entry)
-        size += entry_size
-    if batch:
-        yield batch
+    return cut(((entry, entry[1].size()) for entry in entries), MAX_BYTES, MAX_ENTRIES)
 
 
 def send_batch(
@@ -113,7 +130,7 @@ def send_batch(
     deadline: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
-    pauses: Sequence[float] = PAUSES,
+    pauses: Pauses = PAUSES,
 ) -> Unsent:
     """Send one batch, and after each pause again what SQS did not take of it."""
     unsent = _try(client, queue_url, batch)
@@ -170,7 +187,3 @@ def _entries(batch: list[Entry]) -> Any:
         }
         for position, message in batch
     ]
-
-
-def _bytes(text: str) -> int:
-    return len(text.encode(errors="surrogatepass"))
