@@ -256,7 +256,7 @@ class TestSendBack:
         both = stack.dlq("send-back", "--code", 90034, "--code", "Expired", "--yes")
 
         assert "sent back 0 users" in first.output
-        assert "sent back 1 users of 1 messages" in both.output
+        assert "sent back 1 user of 1 message" in both.output
         assert stack.parked() == (0, 0)
 
     def test_a_time_after_which_it_is_too_late_is_kept_and_can_be_set(
@@ -335,4 +335,4 @@ class TestSendBack:
             worker.join(SECONDS)
         # Then it goes back once
         assert done.code == 0
-        assert "sent back 1 users of 1 messages" in done.output
+        assert "sent back 1 user of 1 message" in done.output
