@@ -25,7 +25,7 @@ def deploy(endpoint_url: str, parameters: dict[str, str]) -> dict[str, str]:
         endpoint_url,
         "deploy",
         *("--template-file", str(BUILT), "--stack-name", STACK_NAME, "--region", REGION),
-        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM"),
+        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
         *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
         *(("--parameter-overrides", *overrides) if overrides else ()),
     )

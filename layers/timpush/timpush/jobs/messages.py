@@ -7,12 +7,10 @@ from typing import NamedTuple
 from timpush.jobs.chunks import ChunkId
 from timpush.jobs.options import Options
 from timpush.jobs.rows import Row
-from timpush.queue.sender import JOB_ID, Message
+from timpush.queue.attributes import CHUNK, JOB_ID, Message
 from timpush.queue.split import queue_messages
 from timpush.removal.packing import MAX_USERS
 
-CHUNK = "Chunk"
-"""Message attribute: which chunk of its job a message is."""
 ROOM = {JOB_ID: "j" * 80, CHUNK: "c" * 20}
 """Attributes as long as those of a job's message can be."""
 
