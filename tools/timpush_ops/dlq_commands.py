@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from timpush.errors import CODES
 from timpush.jobs.rows import guess_format
+from timpush.tencent.codes import meaning
 from timpush_ops.dead_letters import CLOCK_SECONDS, Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
@@ -136,15 +136,15 @@ def show_parked(counts: list[dict[str, Any]]) -> None:
     if not counts:
         return
     rows = [
-        (one["ErrorCode"], one["Users"], one["Messages"], one["JobId"] or "-", meaning(one))
+        (one["ErrorCode"], one["Users"], one["Messages"], one["JobId"] or "-", says(one))
         for one in counts
     ]
     show_table(("CODE", "USERS", "MESSAGES", "JOB", "MEANING"), rows)
 
 
-def meaning(count: dict[str, Any]) -> str:
+def says(count: dict[str, Any]) -> str:
     code = count["ErrorCode"]
-    return CODES[int(code)][1] if code.isdigit() and int(code) in CODES else ""
+    return meaning(int(code)) if code.isdigit() else ""
 
 
 code_option = click.option("--code", "codes", multiple=True, help="Only users parked for this.")
