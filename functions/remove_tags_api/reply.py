@@ -98,6 +98,12 @@ def respond(
     headers: dict[str, str],
 ) -> Response[str]:
     """A reply in JSON that holds the request id."""
-    full = {"requestId": request_id} | document
-    body = json.dumps(full, ensure_ascii=False, separators=(",", ":"))
+    return json_response(status, {"requestId": request_id} | document, content_type, headers)
+
+
+def json_response(
+    status: HTTPStatus, document: Any, content_type: str, headers: dict[str, str]
+) -> Response[str]:
+    """A reply in JSON."""
+    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
     return Response(int(status), content_type, body, headers)

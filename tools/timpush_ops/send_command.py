@@ -10,6 +10,7 @@ import click
 
 from timpush.errors import MalformedMessageError
 from timpush.jobs.options import NAMES, Options, OptionsError, read_fields, write_options
+from timpush.jobs.rows import SUFFIXES, guess_format
 from timpush.jobs.state import new_job_id, upload_key
 from timpush.jobs.table import read_job
 from timpush.messages import check_user
@@ -19,6 +20,11 @@ from timpush_ops.options import group_id_option, not_after_option, target
 from timpush_ops.output import byte_bar, examples, output_option
 from timpush_ops.stack import make_client, resolve
 from timpush_ops.upload import Upload, upload
+
+NAMES_OF_FILES = (
+    f"the file name must end in {', '.join(SUFFIXES)}, or in that and .gz: it says the format "
+    "(a file of ids takes --tag)"
+)
 
 
 @click.command(
@@ -65,6 +71,8 @@ def send(
     options = make_options(fields)
     if tag:
         check_tag(tag)
+    elif guess_format(file.name) is None:
+        raise click.UsageError(NAMES_OF_FILES)
     found = resolve(stack_name, {"jobs_bucket": jobs_bucket, "jobs_table": jobs_table})
     job_id = new_job_id()
     name = f"{file.stem}.jsonl" if tag else file.name
