@@ -21,7 +21,7 @@ from timpush.jobs.options import Options, OptionsError, check_ahead, read_fields
 from timpush.jobs.rows import SUFFIXES, guess_format
 from timpush.jobs.state import new_job_id, timestamp, upload_key
 from timpush.jobs.table import Table, list_jobs, read_job, stop_job
-from timpush.messages import parse_object
+from timpush.messages import MAX_FAULTS, parse_object
 from timpush.settings import read_jobs_settings
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def read_request(fields: dict[str, Any], now: float) -> tuple[str, Options]:
     except ValueError as error:
         faults.append(("/not-after", str(error)))
     if faults:
-        raise MalformedMessageError(faults)
+        raise MalformedMessageError(faults[:MAX_FAULTS])
     return file_name, options
 
 
