@@ -48,7 +48,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := template.yaml $(shell find layers functions -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := template.yaml $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null)
 BUILT := .aws-sam/build/template.yaml
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
