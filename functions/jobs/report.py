@@ -6,12 +6,11 @@ from typing import Any
 from jobs.bucket import ObjectWriter
 from jobs.job import Clients, Job, clients, read_step
 from jobs.reading import read_range_rows
-from timpush.jobs.chunks import read_settlements
+from timpush.jobs.chunks import STOPPED, read_settlements
 from timpush.jobs.messages import cut_chunks
 from timpush.jobs.ranges import Range
 from timpush.jobs.report import (
     NOT_SENT,
-    STOPPED,
     RangeCount,
     Recorded,
     check_sums,

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 SQS_THREADS = 16
 """The most threads that use an SQS client at once. Its pool holds a connection for each of them:
 botocore keeps 10 by default, and opens and closes the others for a single request each."""
+DYNAMODB_THREADS = 8
+"""The most threads that use a DynamoDB client at once."""
 
 
 def make_config(read_timeout: float = 2, attempts: int = 2, connections: int = 1) -> Config:
@@ -37,8 +39,8 @@ def make_secrets_manager(read_timeout: float = 2, attempts: int = 2) -> "Secrets
 
 
 def make_dynamodb() -> "DynamoDBClient":
-    """A client of DynamoDB, for one thread."""
-    return boto3.client("dynamodb", config=make_config())
+    """A client of DynamoDB for up to `DYNAMODB_THREADS` threads."""
+    return boto3.client("dynamodb", config=make_config(connections=DYNAMODB_THREADS))
 
 
 def make_presigner() -> "S3Client":

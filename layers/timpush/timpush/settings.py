@@ -40,6 +40,8 @@ class Settings:
     hash_accounts: bool
     retry_base_seconds: int
     retry_cap_seconds: int
+    jobs_table: str = ""
+    """The table of jobs; empty: jobs are off."""
 
     @property
     def share(self) -> int:
@@ -124,6 +126,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         hash_accounts=reader.read("HASH_ACCOUNTS_IN_LOGS", _flag, True, optional="true"),
         retry_base_seconds=reader.read("RETRY_BASE_SECONDS", visibility, 1, optional="30"),
         retry_cap_seconds=reader.read("RETRY_CAP_SECONDS", visibility, 1, optional="900"),
+        jobs_table=environment.get("JOBS_TABLE", "").strip(),
     )
     if not reader.faults and settings.retry_base_seconds > settings.retry_cap_seconds:
         reader.faults.append(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from timpush.jobs.chunks import ChunkId, Records, Settlement, follow
+from timpush.jobs.chunks import STOPPED, ChunkId, Records, Settlement, follow
 from timpush.jobs.messages import Chunk
 from timpush.jobs.rows import Row
 
@@ -16,7 +16,6 @@ FAULTS_HEADER = "Line,Rule\r\n"
 Reason = tuple[str, str]
 """An error code, and the reason in words."""
 
-STOPPED = ("Stopped", "the job was stopped before a worker removed it")
 NOT_SENT = ("NotSent", "it was not sent")
 UNSETTLED = (
     "Unsettled",

@@ -4,7 +4,8 @@ Keys and items are described in the package's docstring. Reads of a job's docume
 consistent: whoever stopped a job sees it stopped.
 """
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
@@ -13,10 +14,18 @@ from typing import TYPE_CHECKING, Any, cast
 from boto3.dynamodb.types import Binary, TypeDeserializer, TypeSerializer
 from botocore.exceptions import ClientError
 
-from timpush.jobs.chunks import Records, add_item
+from timpush.jobs.chunks import (
+    ChunkId,
+    Records,
+    Settlement,
+    add_item,
+    group_key,
+    make_items,
+)
 from timpush.jobs.progress import Figures, count
 from timpush.jobs.ranges import Range
 from timpush.jobs.state import RUNNING, Document, State, timestamp
+from timpush.queue.split import cut
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -25,6 +34,13 @@ JOB = "job"
 LISTING = "job"
 INDEX = "JobsByStart"
 DAY = 86_400
+MAX_BATCH, MAX_BATCH_BYTES = 25, 8 * 1024 * 1024
+"""Of a BatchWriteItem, which takes 25 items of up to 16 MB.
+
+https://docs.aws.amazon.com/amazondynamodb/latest/APIReference/API_BatchWriteItem.html (2026-11).
+"""
+PAUSES = (0.05, 0.2, 0.5)
+"""Seconds before what a throttled table left is written again."""
 
 _serialize = TypeSerializer().serialize
 _deserialize = TypeDeserializer().deserialize
@@ -215,3 +231,69 @@ def read_records(table: Table, job_id: str, number: int | None = None) -> Record
 def read_figures(table: Table, job_id: str) -> Figures:
     """A job's figures as of now."""
     return count(read_ranges(table, job_id), read_records(table, job_id))
+
+
+def record_chunks(
+    table: Table,
+    job_id: str,
+    expires_at: int,
+    done: Iterable[ChunkId] = (),
+    stopped: Iterable[ChunkId] = (),
+    settlements: Mapping[str, Settlement] | None = None,
+) -> None:
+    """Record what became of chunks. A repeated call, also one in parallel, changes nothing more.
+
+    `done` and `stopped` are whole chunks; anything else is a settlement, by the text of its id.
+    """
+    items = [
+        {"JobId": job_id, "ExpiresAt": expires_at, **item} for item in make_items(settlements or {})
+    ]
+    put_items(table, items)
+    for name, chunks in (("Done", done), ("Stopped", stopped)):
+        groups: dict[str, set[int]] = {}
+        for chunk in chunks:
+            key = group_key(chunk.range_number, chunk.number)
+            groups.setdefault(key, set()).add(chunk.number)
+        for key, numbers in groups.items():
+            add_numbers(table, job_id, key, name, numbers, expires_at)
+
+
+def add_numbers(
+    table: Table, job_id: str, item: str, name: str, numbers: Iterable[int], expires_at: int
+) -> None:
+    """Add numbers to the set `name` of an item."""
+    table.client.update_item(
+        TableName=table.name,
+        Key=write_item({"JobId": job_id, "Item": item}),
+        UpdateExpression=f"ADD {name} :numbers SET ExpiresAt = :expires",
+        ExpressionAttributeValues={
+            ":numbers": {"NS": [str(number) for number in sorted(numbers)]},
+            ":expires": {"N": str(expires_at)},
+        },
+    )
+
+
+def put_items(table: Table, items: Sequence[Mapping[str, Any]]) -> None:
+    """Write items in their order, up to 25 at once.
+
+    Raises:
+        WriteError: the table did not take all of them.
+    """
+    for batch in cut(((item, item_size(item)) for item in items), MAX_BATCH_BYTES, MAX_BATCH):
+        requests: Any = {table.name: [{"PutRequest": {"Item": write_item(item)}} for item in batch]}
+        for pause in PAUSES:
+            requests = table.client.batch_write_item(RequestItems=requests)["UnprocessedItems"]
+            if not requests:
+                break
+            time.sleep(pause)
+        else:
+            raise WriteError("the table did not take all items")
+
+
+def item_size(item: Mapping[str, Any]) -> int:
+    """About as many bytes as DynamoDB counts for an item of a record."""
+    return 200 + len(item.get("Detail", b"")) + len(item.get("Summaries", ""))
+
+
+class WriteError(Exception):
+    """The table did not take what was written."""
