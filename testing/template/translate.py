@@ -35,7 +35,7 @@ def translate(template: Template) -> Template:
     """What CloudFormation makes of a SAM template, as if packaged; reads nothing of AWS."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
-        for name in ("CodeUri", "ContentUri"):
+        for name in ("CodeUri", "ContentUri", "DefinitionUri"):
             if name in resource.get("Properties", {}):
                 resource["Properties"][name] = "s3://bucket/key"
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
