@@ -11,6 +11,7 @@ from timpush.metrics import (
     CALL_LATENCY,
     HANDED_BACK,
     NAMESPACE,
+    TIMPUSH_DOWN,
     USERS_PER_CALL,
     USERSIG_SECONDS_LEFT,
     WORKER,
@@ -55,7 +56,8 @@ def report(batch: Batch, removal: Removal, worker: "Worker", seconds: float) -> 
             "removed": removed,
             "parked": dict(rejected),
             "malformed_messages": len(batch.malformed),
-            "handed_back": dict(Counter(batch.returned.values())),
+            "handed_back": dict(Counter(batch.reasons())),
+            "split": len(batch.successors),
             "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
             **jobs_in_log(batch),
@@ -68,6 +70,7 @@ def report(batch: Batch, removal: Removal, worker: "Worker", seconds: float) -> 
     counts["UsersParkedInput"] = rejected.total() - rejected[str(EXPIRED.code)]
     counts["MessagesParkedMalformed"] = len(batch.malformed)
     counts["ColdStarts"], worker.cold = int(worker.cold), False
+    report_down(removal)
     measure(removal, counts)
 
 
@@ -84,8 +87,8 @@ def count_rejected(batch: Batch) -> Counter[str]:
 
 
 def count_returned(batch: Batch) -> Counter[str]:
-    """How many messages return to the queue, in all and by reason."""
-    reasons = batch.returned.values()
+    """How many messages return to the queue, whole or as their rest, in all and by reason."""
+    reasons = batch.reasons()
     counts = Counter(HANDED_BACK.get(reason, "HandedBackUnknown") for reason in reasons)
     counts["MessagesHandedBack"] = len(reasons)
     return counts
@@ -100,6 +103,12 @@ def measure(removal: Removal, counts: Counter[str]) -> None:
     for name in counters(WORKER, counts):
         metrics.add_metric(name, WORKER[name].unit, counts[name])
     metrics.flush_metrics()
+
+
+def report_down(removal: Removal) -> None:
+    """Whether TIMPush is down; nothing while no call says so or disproves it."""
+    if removal.down or removal.counts["Calls"] > removal.counts["CallsFailed"]:
+        metrics.add_metric(TIMPUSH_DOWN, WORKER[TIMPUSH_DOWN].unit, int(removal.down))
 
 
 def report_usersig(worker: "Worker") -> int | None:
@@ -156,6 +165,16 @@ def log_dead_letters(batch: Batch, hash_accounts: bool) -> None:
         logger.warning("more messages parked", extra={"messages": len(lines) - MAX_LINES})
 
 
+def log_unsent_rests(messages: int) -> None:
+    """Messages that could not be split return whole: slower, and nothing is lost."""
+    if messages:
+        extra = {
+            "messages": messages,
+            "mend": "check that the function may send to the queue, and that the queue takes 1 MiB",
+        }
+        logger.warning("the rest of a message was not sent", extra=extra)
+
+
 def _carried(batch: Batch, key: int) -> dict[str, str]:
     return {CARRIED[name]: value for name, value in batch.carried.get(key, {}).items()}
 
@@ -173,7 +192,7 @@ def jobs_in_log(batch: Batch) -> dict[str, Any]:
     """What became of the users of each job: of the 20 with the most users, and how many more.
 
     The users of a message count as removed or parked once, when it is acknowledged; as handed
-    back each time they return to the queue.
+    back each time they return to the queue. Of a split message, the users of its rest do.
     """
     jobs: dict[str, Counter[str]] = {}
     for key, carried in batch.carried.items():
@@ -193,10 +212,15 @@ def count_users(batch: Batch, key: int) -> dict[str, int]:
     users = len(document.users) if document else 0
     if key in batch.returned:
         return {"messages": 1, "users": users, "removed": 0, "parked": 0, "handed_back": users}
-    accounts = {account for account, _, _ in batch.rejected.get(key, [])}
-    parked = sum(account in accounts for account, _ in document.users) if document else 0
-    removed = users - parked
-    return {"messages": 1, "users": users, "removed": removed, "parked": parked, "handed_back": 0}
+    rest = {account for account, _ in batch.rests[key].users} if key in batch.rests else set()
+    rejected = {account for account, _, _ in batch.rejected.get(key, [])} - rest
+    ends = Counter(
+        "handed_back" if account in rest else "parked" if account in rejected else "removed"
+        for account, _ in (document.users if document else ())
+    )
+    return {"messages": 1, "users": users} | {
+        end: ends[end] for end in ("removed", "parked", "handed_back")
+    }
 
 
 def account_in_log(account: str, hash_accounts: bool) -> str:

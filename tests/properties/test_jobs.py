@@ -100,7 +100,9 @@ class Delivery:
         hit = {account for account, *_ in rejected}
         number = sum(account in hit for account, _ in users)
         name = rest_chunk(str(chunk), repr(rest)) if rest else ""
-        self.settlements.append((str(chunk), Settlement(rejected, rest, name, number)))
+        self.settlements.append(
+            (str(chunk), Settlement(rejected, rest, [name] if name else [], number))
+        )
         if rest:
             self.deliver(ChunkId(*chunk[:2], name.removeprefix(f"{chunk[0]}:{chunk[1]}")), rest)
         return None
@@ -165,7 +167,7 @@ def report_one(recorded: Recorded) -> str:
 
 
 def test_a_rest_without_a_record_is_unsettled_and_nothing_else_is() -> None:
-    first = Settlement([("a", "x", "70107", "unknown")], [("b", ["x"])], "0:0-12345678", 1)
+    first = Settlement([("a", "x", "70107", "unknown")], [("b", ["x"])], ["0:0-12345678"], 1)
     recorded = Recorded(0, Records(), {"0:0": [first]}, sent_to=1)
     assert [line.split(",")[:3] for line in report_one(recorded).splitlines()] == [
         ["a", "x", "70107"],

@@ -21,6 +21,7 @@ class Metric(NamedTuple):
 USERSIG_SECONDS_LEFT = "UserSigSecondsLeft"
 USERS_PER_CALL = "UsersPerCall"
 CALL_LATENCY = "CallLatency"
+TIMPUSH_DOWN = "TimPushDown"
 
 _CALLS = {
     "Calls": Metric("Count", "calls to TIMPush, retries included"),
@@ -35,11 +36,11 @@ _CALLS = {
 
 WORKER = {
     "UsersRemoved": Metric("Count", "users who lost every tag that was wanted off them"),
-    "UsersParked": Metric("Count", "users parked, once for each code"),
+    "UsersParked": Metric("Count", "users on the dead-letter queue, once for each code"),
     "UsersParkedInput": Metric("Count", "of these: refused by TIMPush for good"),
     "UsersParkedExpired": Metric("Count", "of these: `NotAfter` had passed"),
-    "MessagesParkedMalformed": Metric("Count", "messages parked whole: they break the contract"),
-    "MessagesHandedBack": Metric("Count", "messages that come back"),
+    "MessagesParkedMalformed": Metric("Count", "messages dead-lettered whole: malformed"),
+    "MessagesHandedBack": Metric("Count", "messages that return, whole or as their rest"),
     "HandedBackTransient": Metric("Count", "of these: no reply, no sense in it, or TIMPush down"),
     "HandedBackRateLimited": Metric("Count", "of these: refused by rate"),
     "HandedBackCredentials": Metric("Count", "of these: no UserSig that TIMPush takes"),
@@ -49,6 +50,10 @@ WORKER = {
     "HandedBackParking": Metric("Count", "of these: the dead-letter queue did not take them"),
     "HandedBackJobs": Metric("Count", "of these: the table of jobs did not take the record"),
     USERS_PER_CALL: Metric("Count", "users in a call (100 is full); one value a call"),
+    "OddReplies": Metric(
+        "Count", "replies that make no sense or hide failures under an undocumented key"
+    ),
+    TIMPUSH_DOWN: Metric("Count", "1: this invocation found TIMPush down; 0: a call succeeded"),
     **_CALLS,
 }
 
@@ -75,10 +80,10 @@ HANDED_BACK = {
     "parking": "HandedBackParking",
     "jobs": "HandedBackJobs",
 }
-"""Why a message is handed back -> the metric that counts it."""
+"""Why a message returns to the queue -> the metric that counts it."""
 
-SAMPLED = frozenset({USERS_PER_CALL, CALL_LATENCY, USERSIG_SECONDS_LEFT})
-"""Metrics with any number of values an invocation."""
+SAMPLED = frozenset({USERS_PER_CALL, CALL_LATENCY, USERSIG_SECONDS_LEFT, TIMPUSH_DOWN})
+"""Metrics with any number of values an invocation, none included."""
 PROVEN_BY_CALLS = frozenset({"CredentialErrors", "ConfigurationErrors"})
 """An invocation without calls says nothing of these: a 0 would end their alarms too soon."""
 

@@ -17,6 +17,13 @@ https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quota
 MAX_ATTRIBUTES = 10
 """Attributes of a message; the same source."""
 
+MAX_DELAY_SECONDS = 900
+"""The longest DelaySeconds of a message.
+
+https://docs.aws.amazon.com/AWSSimpleQueueService/latest/APIReference/API_SendMessageBatchRequestEntry.html
+(2026-11).
+"""
+
 REQUEST_ID = "RequestId"
 JOB_ID = "JobId"
 CARRIED = {REQUEST_ID: "request_id", JOB_ID: "job_id"}
@@ -39,11 +46,15 @@ Record = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to send; `attributes` are all of type String; `group_id`, if any, is its tenant."""
+    """A message to send; `attributes` are all of type String; `group_id`, if any, is its tenant.
+
+    It becomes visible after `delay` seconds, at most `MAX_DELAY_SECONDS`.
+    """
 
     body: str
     attributes: dict[str, str]
     group_id: str = ""
+    delay: int = 0
 
     def size(self) -> int:
         """Bytes as SQS counts them: the body, and each attribute's name, type and value."""

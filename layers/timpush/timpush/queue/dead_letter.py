@@ -5,6 +5,11 @@
 Such a document is a message body itself: it can be sent to the queue again once the cause is
 fixed. A malformed message keeps its own body. The attributes `ErrorCode`, `SourceMessageId` and
 `Reason` sum up why it is there; those that the source message carried stay with it.
+
+What is too large for one message still gets there: a malformed body of almost 1 MiB without the
+attributes that do not fit beside it; a user with an account of hundreds of kilobytes without
+`Errors`; if even that is too large, `Truncated` with the beginning of the account. That is no
+message body, so that it is never sent for another account; it is read as malformed.
 """
 
 import json
@@ -21,10 +26,14 @@ from timpush.queue.attributes import (
     REASON,
     SOURCE_MESSAGE_ID,
     Message,
+    attribute_bytes,
+    count_bytes,
 )
 from timpush.queue.split import cut, cut_tags, encode
 
 MAX_REASON = 300
+MAX_SHOWN = 1_000
+"""Characters of an account that is too long for a message."""
 MALFORMED = "Malformed"
 GIVEN_UP = "MaxReceiveCount"
 """In place of a code, for what SQS moved after too many receives."""
@@ -59,9 +68,8 @@ def malformed_letter(
     message_id: str, body: str, error: MalformedMessageError, carried: dict[str, str]
 ) -> Message:
     """The dead letter of a malformed message: its own body, and the first faults as the reason."""
-    return Message(
-        body, _attributes(message_id, str(error.code), f"malformed: {error.message}") | carried
-    )
+    attributes = _attributes(message_id, str(error.code), f"malformed: {error.message}") | carried
+    return Message(body, _fitting(attributes, MAX_BYTES - count_bytes(body)))
 
 
 def rejected_letters(
@@ -81,7 +89,31 @@ def write_letters(
     sized = ((part, len(part[0]) + sum(map(len, part[1])) + len(part[1]) + 1) for part in parts)
     for run in cut(sized, room):  # a part's size is its JSON and its commas
         rows = [error for _, errors in run for error in errors]
-        yield Message(_body(message_id, [user for user, _ in run], rows), attributes)
+        letter = Message(_body(message_id, [user for user, _ in run], rows), attributes)
+        fits = letter.size() <= MAX_BYTES
+        yield letter if fits else _too_large(message_id, run[0][0], attributes)
+
+
+def _too_large(message_id: str, user: str, attributes: dict[str, str]) -> Message:
+    """A user who alone is too large: without `Errors`, else only the beginning of the account."""
+    letter = Message(_body(message_id, [user], []), attributes)
+    if letter.size() <= MAX_BYTES:
+        return letter
+    row = json.loads(user)
+    account = row["To_Account"]
+    shown = {"To_Account": account[:MAX_SHOWN], "Characters": len(account), "Tags": row["Tags"]}
+    return Message(encode({"Truncated": shown, "SourceMessageId": message_id}), attributes)
+
+
+def _fitting(attributes: dict[str, str], room: int) -> dict[str, str]:
+    """As many of the attributes, the first ones first, as fit into so many bytes."""
+    kept: dict[str, str] = {}
+    for name, value in attributes.items():
+        room -= attribute_bytes(name, value)
+        if room < 0:
+            break
+        kept[name] = value
+    return kept
 
 
 def _users(rejected: Iterable[Rejected]) -> Iterator[User]:

@@ -8,9 +8,12 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+
+from timpush.aws import SQS_THREADS
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -27,7 +30,6 @@ UNFINISHED = frozenset({"deadline", "unsent", "isolation"})
 LACK_OF_TIME = frozenset({"deadline", "unsent"})
 WAIT_FOR_A_PERSON = frozenset({"credentials", "configuration"})
 MAX_ENTRIES = 10
-SENDERS = 16
 MAX_DOUBLINGS = 20
 
 Delay = tuple[str, int]
@@ -40,14 +42,16 @@ def backoff_seconds(
     base: int,
     cap: int,
     uniform: Callable[[float, float], float] = random.uniform,
+    soon: int = SOON_SECONDS,
 ) -> int:
     """Seconds until a message that returns for `reason` is to be received again.
 
-    Doubles from `base` with each receive up to `cap`, with full jitter. What only lacked time
-    comes back within seconds; what waits for a person waits longest.
+    `receives` counts those of the messages that it is the rest of, too. Doubles from `base` with
+    each receive up to `cap`, with full jitter. What only lacked time comes back within `soon`
+    seconds; what waits for a person waits longest.
     """
     if reason in LACK_OF_TIME:
-        return round(uniform(0, SOON_SECONDS))
+        return round(uniform(0, soon))
     if reason in WAIT_FOR_A_PERSON:
         return round(uniform(cap / 2, cap))
     doublings = min(max(receives, 1) - 1, MAX_DOUBLINGS)
@@ -63,16 +67,17 @@ def set_delays(
 ) -> int:
     """Set visibility timeouts, several batches at a time, until `deadline` (of the clock).
 
-    Returns how many SQS confirmed.
+    The shortest delays are set first: should time run out, the queue's own timeout applies to
+    those that differ least from it. Returns how many SQS confirmed.
     """
     entries: list[Any] = [
         {"Id": str(position), "ReceiptHandle": handle, "VisibilityTimeout": seconds}
-        for position, (handle, seconds) in enumerate(delays)
+        for position, (handle, seconds) in enumerate(sorted(delays, key=itemgetter(1)))
     ]
     seconds_left = deadline - clock()
     if not entries or seconds_left <= 0:
         return 0
-    executor = ThreadPoolExecutor(SENDERS)
+    executor = ThreadPoolExecutor(SQS_THREADS)
     futures = [
         executor.submit(_set_batch, client, queue_url, entries[start : start + MAX_ENTRIES])
         for start in range(0, len(entries), MAX_ENTRIES)

@@ -184,6 +184,7 @@ def _entries(batch: list[Entry]) -> Any:
                 for name, value in message.attributes.items()
             },
             **({"MessageGroupId": message.group_id} if message.group_id else {}),
+            **({"DelaySeconds": message.delay} if message.delay else {}),
         }
         for position, message in batch
     ]
