@@ -4,30 +4,55 @@
 #   .tools/python     the interpreter chosen (PYTHON=... chooses another)
 #   .tools/uv         installs the rest
 #   .venv             tests and checks
+#   .tools/ops        the operator's commands (./ops)
 #   .tools/sam        the AWS SAM CLI
 #   .tools/ministack  the AWS emulator; it runs the functions, so it must see none of .venv
 #   .tools/runtime    what the Python runtime of Lambda brings
 #   .tools/checkov    looks for weak settings in the template
 #   .tools/audit      looks locked packages up in the advisories of osv.dev
 
+# All output of the set-up goes to stderr, a line a step (.ci/step); stdout is the target's own.
+
 MAKEFLAGS += --no-builtin-rules
 SHELL := /bin/bash
+comma := ,
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.NOTPARALLEL:
+
+# What the user's environment must not change: import paths, and the encoding of the files read here.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONUTF8 := 1
+
+# Servers of the tests and of the local run are on this machine: no proxy is asked for them.
+export NO_PROXY := $(if $(NO_PROXY)$(no_proxy),$(or $(NO_PROXY),$(no_proxy))$(comma))127.0.0.1,localhost,::1
+export no_proxy := $(NO_PROXY)
+
+# A home that cannot be written to holds no caches: they are kept here.
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+WRITABLE := $(shell for folder in "$(CACHE)/uv" "$(CACHE)" "$(HOME)"; do \
+	if [ -e "$$folder" ]; then if [ -w "$$folder" ]; then echo yes; fi; break; fi; done)
+ifneq ($(WRITABLE),yes)
+export UV_CACHE_DIR ?= $(CURDIR)/.tools/uv-cache
+export PIP_CACHE_DIR ?= $(CURDIR)/.tools/pip-cache
+export MPLCONFIGDIR ?= $(CURDIR)/.tools/matplotlib
+endif
 
 PYTHON ?=
 LOCK_FLAGS ?=
 PYENV_ROOT ?= $(HOME)/.pyenv
 # The template's version first. Each is tried by running it: a shim may be there without a Python.
-CANDIDATES := $(or $(PYTHON),python3.13 $(wildcard $(PYENV_ROOT)/versions/3.13*/bin/python3.13) \
-	python3.14 python3.12 python3.11 python3)
+CANDIDATES := $(if $(PYTHON),'$(PYTHON)',python3.13 \
+	$(wildcard $(PYENV_ROOT)/versions/3.13*/bin/python3.13) python3.14 python3.12 python3.11 python3)
 FITS := import ensurepip, ssl, sys, venv; \
 	assert sys.version_info >= (3, 11); print(sys.executable)
 
+STEP := .ci/step
 UV := .tools/uv/bin/uv
-UV_FLAGS := UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 UV_NO_PROGRESS=1 VIRTUAL_ENV=
+UV_FLAGS := env UV_PYTHON_DOWNLOADS=never UV_SYSTEM_CERTS=1 UV_NO_PROGRESS=1 UV_HTTP_RETRIES=2 VIRTUAL_ENV=
 SYNC = $(UV_FLAGS) UV_PROJECT_ENVIRONMENT=$(@D) $(UV) sync --quiet --frozen --python "$$(cat .tools/python)"
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --retries 2 --require-hashes
 BIN := .venv/bin
 
 # Nothing here may reach an AWS account: made-up keys, and no profile of the user's.
@@ -48,101 +73,120 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := template.yaml $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null)
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc'))
 BUILT := .aws-sam/build/template.yaml
+NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
 CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
-GROUPS := dev sam ministack runtime checkov audit uv
+GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test outage budget chaos prove bench check lint types template-check lock-check audit usersig ops build setup lock clean FORCE
+.PHONY: help run local test test-slow outage budget chaos prove bench docs check lint types template-check \
+	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^##@ / { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@printf '\nTimes are of two processor cores; the first run of a target also sets it up (about a minute).\n'
 
-run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, send messages, show what became of each user
-	@$(LOCAL) $(BIN)/python -m local.run
+##@ Try it
+run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, remove the tags of 5,000 users (30 s)
+	@$(LOCAL) $(BIN)/python -m local.run $(ARGS)
 
-local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try
-	@$(LOCAL) $(BIN)/python -m local.run --stay
+local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try (until Ctrl-C)
+	@$(LOCAL) $(BIN)/python -m local.run --stay $(ARGS)
 
+##@ Operate
+# The arguments reach no shell: what is special to it is left as it is. ./ops is the better way.
+ops: export OPS_ARGS := $(value ARGS)
+ops: .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
+	@"$$(cat .tools/python)" -c 'import os, shlex; \
+	  os.execv("./ops", ["./ops", *(shlex.split(os.environ["OPS_ARGS"]) or ["--help"])])'
+
+usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how; 1 s)
+	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
+
+##@ Test
 # Four at a time also on two cores: many of them wait more than they work.
-test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests
-	$(BIN)/pytest -n 4 --dist loadfile
+test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
+	@$(BIN)/pytest -n 4 --dist loadfile -m "not slow"
 
-outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush in seconds
+# One at a time: they measure, or start many processes.
+test-slow: $(TOOLS) $(CHECKERS) $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
+	@$(BIN)/pytest -m slow
+
+prove: .venv/.stamp ## Try the properties with many examples, new each time (10 min)
+	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
+
+##@ Measure
+outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
-budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the budget a full queue uses, and that it holds (ARGS="--cpu 0.29": on Lambda's part of a processor)
+budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the call budget a full queue uses (3 min; ARGS="--cpu 0.29": on Lambda's share of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)
 
-chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong
-	@$(LOCAL) $(BIN)/python -m reliability.chaos
+chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong (2 min)
+	@$(LOCAL) $(BIN)/python -m reliability.chaos $(ARGS)
 
-prove: .venv/.stamp ## Try the properties with many examples, new each time
-	HYPOTHESIS_PROFILE=many $(BIN)/pytest tests/properties
+bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it (15 min; ARGS=--write: update docs/benchmarks.md and README.md)
+	@$(LOCAL) $(BIN)/python -m benchmarks $(ARGS)
 
-bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it, side by side; writes docs/benchmarks.md
-	@$(LOCAL) $(BIN)/python -m benchmarks
+##@ Check
+check: lint types template-check lock-check ## Run all checks that are no tests (1 min)
 
-check: lint types template-check lock-check ## Run all checks that are no tests
+lint: .venv/.stamp ## Check style and format (1 s)
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
 
-lint: .venv/.stamp ## Check style and format
-	$(BIN)/ruff check
-	$(BIN)/ruff format --check
+types: .venv/.stamp ## Check types (30 s)
+	@$(BIN)/mypy
 
-types: .venv/.stamp ## Check types
-	$(BIN)/mypy
-
-template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated
+template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated (20 s)
 	$(SAM) validate --lint --template template.yaml
 	@$(LOCAL) $(BIN)/python -m template.translate $(TRANSLATED)
 	$(CHECKOV) --file template.yaml $(TRANSLATED)
 
-lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says
-	$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
-	$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
-	$(EXPORT_UV) | diff .ci/uv-requirements.txt -
+lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says (2 s)
+	@$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"
+	@$(EXPORT_LAYER) | diff layers/timpush/requirements.txt -
+	@$(EXPORT_UV) | diff .ci/uv-requirements.txt -
 
-# No part of check: it needs the network, and what it finds changes by the day. It stops at the first
-# environment with a finding, or when the advisories cannot be had; the layer, which is deployed, first.
-audit: .tools/audit/.stamp ## Look the locked packages up in the advisories of osv.dev (needs the network)
+# No part of check: it needs the network, and what it finds changes by the day. The layer, which is
+# deployed, comes first.
+audit: .tools/audit/.stamp ## Look the locked packages up in the advisories of osv.dev (1 min; needs the network)
 	@folder="$$(mktemp -d)"; trap 'rm -rf "$$folder"' EXIT; \
 	for group in $(GROUPS); do $(EXPORT) --only-group "$$group" > "$$folder/$$group.txt"; done; \
 	cp layers/timpush/requirements.txt "$$folder/layer.txt"; \
-	for name in layer $(GROUPS); do \
-	  echo "$$name:"; \
-	  .tools/audit/bin/pip-audit --strict --disable-pip --progress-spinner off \
-	    --vulnerability-service osv --osv-url "$(OSV_URL)" --requirement "$$folder/$$name.txt" || { \
-	      echo "The audit of $$name failed: a package has an advisory, or $(OSV_URL) could not be asked." >&2; \
-	      exit 1; }; \
-	done
+	.ci/audit "$(OSV_URL)" "$$folder" layer $(GROUPS)
 
-usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how)
-	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
+##@ Maintain
+build: $(BUILT) ## Build the functions and the layer with sam (5 s)
 
-ops: .venv/.stamp ## The operator's commands (ARGS="doctor --stack-name NAME"; without: how)
-	@$(BIN)/python -B tools/timpush_ops $(or $(ARGS),--help)
+setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need (1 min)
 
-build: $(BUILT) ## Build the functions and the layer with sam
+docs: .venv/.stamp ## Write the tables of README.md and docs/ that state what template and code say (3 s)
+	@$(LOCAL) $(BIN)/python -m documents
 
-setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need
+lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (5 s; LOCK_FLAGS=--upgrade: newest versions)
+	@$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
+	@$(EXPORT_LAYER) > layers/timpush/requirements.txt
+	@$(EXPORT_UV) > .ci/uv-requirements.txt
 
-lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (LOCK_FLAGS=--upgrade: newest versions)
-	$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
-	$(EXPORT_LAYER) > layers/timpush/requirements.txt
-	$(EXPORT_UV) > .ci/uv-requirements.txt
-
-clean: ## Remove everything that make set up or built
+clean: ## Remove everything that make set up or built (1 s)
 	rm -rf .venv .tools .aws-sam .mypy_cache .pytest_cache .ruff_cache .hypothesis
-	find functions layers tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
+	find functions layers lab testing tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
 
 EXPORT = $(UV_FLAGS) $(UV) export --quiet --frozen --no-header --no-annotate --python "$$(cat .tools/python)"
 EXPORT_LAYER = $(EXPORT) --no-default-groups
 EXPORT_UV = $(EXPORT) --only-group uv
 
-$(BUILT): $(SOURCES) .tools/sam/.stamp
-	$(SAM) build
+$(BUILT): $(SOURCES) $(NAMES) .tools/sam/.stamp
+	@$(STEP) "Building the functions and the layer" $(SAM) build
+
+# A source that is moved keeps its time, and one that is removed has none: so their names count too.
+$(NAMES): FORCE
+	@mkdir -p $(@D)
+	@echo '$(SOURCES)' | cmp -s - $@ || echo '$(SOURCES)' > $@
 
 # Written only when it changes, so that what depends on it is redone only then.
 .tools/python: FORCE
@@ -153,18 +197,25 @@ $(BUILT): $(SOURCES) .tools/sam/.stamp
 	if [ -z "$$chosen" ]; then \
 	  echo "No Python 3.11 or later with venv, pip and ssl among: $(strip $(CANDIDATES))" >&2; exit 1; \
 	fi; \
-	[ "$$chosen" = "$$(cat $@ 2>/dev/null)" ] || { echo "Python: $$chosen"; echo "$$chosen" > $@; }
+	[ "$$chosen" = "$$(cat $@ 2>/dev/null)" ] || { echo "Python: $$chosen" >&2; echo "$$chosen" > $@; }
 
 .tools/uv/.stamp: .tools/python .ci/uv-requirements.txt
-	"$$(cat .tools/python)" -m venv --clear $(@D)
-	$(@D)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes \
-	  --only-binary :all: --requirement .ci/uv-requirements.txt
+	@$(STEP) "Making a virtual environment for the installer" "$$(cat .tools/python)" -m venv --clear $(@D)
+	@$(STEP) "Installing uv" $(@D)/bin/python $(PIP_INSTALL) --only-binary :all: --requirement .ci/uv-requirements.txt
 	@touch $@
 
-.venv/.stamp: .tools/uv/.stamp uv.lock
-	$(SYNC) --group dev
+.venv/.stamp .tools/ops/.stamp: .tools/uv/.stamp uv.lock
+	@$(STEP) "Setting up $(WHAT_$(@D))" $(SYNC) --group $(if $(filter .venv,$(@D)),dev,ops)
 	@touch $@
 
 .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp $(CHECKERS): .tools/uv/.stamp uv.lock
-	$(SYNC) --only-group $(notdir $(@D))
+	@$(STEP) "Setting up $(WHAT_$(@D))" $(SYNC) --only-group $(notdir $(@D))
 	@touch $@
+
+WHAT_.venv := the environment of tests and checks
+WHAT_.tools/ops := the environment of the operator's commands
+WHAT_.tools/sam := the AWS SAM CLI
+WHAT_.tools/ministack := the AWS emulator
+WHAT_.tools/runtime := the Python runtime of Lambda
+WHAT_.tools/checkov := the checker of the template
+WHAT_.tools/audit := the audit of the packages

@@ -27,6 +27,7 @@ from timpush.metrics import NAMESPACE, ROTATION, USERSIG_SECONDS_LEFT
 from timpush.settings import RotationSettings, read_rotation_settings
 from timpush.tencent import usersig
 from timpush.tencent.client import TimPushClient
+from timpush.tencent.codes import explain
 from timpush.tencent.credentials import (
     Credential,
     SigningKey,
@@ -153,8 +154,7 @@ def test_secret(rotation: Rotation) -> None:
     except (TransientError, RateLimitError):
         raise
     except CallError as error:
-        why = f"{error} ({error.meaning})" if error.meaning else str(error)
-        raise RotationError(f"TIMPush refused the new UserSig: {why}") from None
+        raise RotationError(f"TIMPush refused the new UserSig: {explain(error)}") from None
 
 
 def finish_secret(rotation: Rotation) -> None:

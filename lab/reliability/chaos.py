@@ -100,8 +100,8 @@ class Worker:
     def kill(self) -> int:
         """Kill it at once; how many messages it held."""
         self.process.kill()
-        self.process.wait()
-        self._reader.join()
+        self.process.wait(10)
+        self._reader.join(10)
         return self.holding
 
     def end(self) -> None:

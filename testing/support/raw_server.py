@@ -4,6 +4,7 @@ import datetime
 import ipaddress
 import os
 import ssl
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -25,15 +26,29 @@ PATIENCE_SECONDS = 10.0
 class Answer:
     """Bytes to send for a request; then the connection is kept or closed.
 
-    With `beneath_tls`, the bytes go out as they are where TLS is expected.
+    With `beneath_tls`, the bytes go out as they are where TLS is expected. `later` are more bytes,
+    `pause` seconds before each.
     """
 
     data: bytes
     keep: bool = True
     beneath_tls: bool = False
+    later: Sequence[bytes] = ()
+    pause: float = 0.0
 
 
 DROP = Answer(b"", keep=False)
+LATE_SECONDS = 0.15
+
+
+def late(data: bytes, later: bytes) -> Answer:
+    """A reply, and on the same connection one that comes a moment after it."""
+    return Answer(data, later=[later], pause=LATE_SECONDS)
+
+
+def drip(data: bytes, seconds: float) -> Answer:
+    """A reply that comes a byte at a time, with so many seconds between two."""
+    return Answer(b"", later=[data[at : at + 1] for at in range(len(data))], pause=seconds)
 
 
 def answer(body: bytes = b"", status: int = 200, keep: bool = True, **headers: str) -> Answer:
@@ -57,9 +72,19 @@ class _Handler(StreamRequestHandler):
                 if given.beneath_tls:
                     os.write(self.request.fileno(), given.data)
                 else:
-                    self.wfile.write(given.data)
+                    self._send(given)
                 if not given.keep:
                     return
+
+    def _send(self, given: Answer) -> None:
+        self.wfile.write(given.data)
+        try:
+            for part in given.later:
+                time.sleep(given.pause)
+                self.wfile.write(part)
+        finally:
+            if given.later:
+                self.server.sent.release()
 
     def _read_request(self) -> bytes:
         head = b""
@@ -78,7 +103,8 @@ class RawServer(ThreadingTCPServer):
     """Gives each request the next answer, and closes the connection when there is none left.
 
     `requests` are the requests as they came; `connections` counts those that were accepted;
-    `closed` can be acquired once for each that the server has closed.
+    `closed` can be acquired once for each that the server has closed, `sent` once for each answer
+    whose later bytes were sent, or could not be.
     """
 
     daemon_threads = True
@@ -90,6 +116,7 @@ class RawServer(ThreadingTCPServer):
         self.requests: list[bytes] = []
         self.connections = 0
         self.closed = Semaphore(0)
+        self.sent = Semaphore(0)
         self._tls = tls
         scheme = "https" if tls else "http"
         self.url = f"{scheme}://127.0.0.1:{self.server_address[1]}"

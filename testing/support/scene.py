@@ -10,13 +10,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from support.virtual_time import VirtualTime
-from timpush.errors import CallError, call_error
+from timpush.errors import CallError
 from timpush.messages import Document, UserTags
 from timpush.outcomes import Outcome, Wanted
 from timpush.removal.engine import Environment, Removal
 from timpush.removal.packing import merge
-from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.tencent.client import CALL_SECONDS, TimPushClient
+from timpush.tencent.codes import call_error
 from timpush.tencent.credentials import Credential, Credentials
+from timpush.tencent.replies import Failures
 from timpush.tencent.usersig import sign
 
 if TYPE_CHECKING:

@@ -18,8 +18,9 @@ from timpush.errors import CallError
 from timpush.messages import UserTags
 from timpush.removal.engine import Environment
 from timpush.settings import read_settings
-from timpush.tencent.client import Failures, TimPushClient, read_failures
+from timpush.tencent.client import TimPushClient
 from timpush.tencent.credentials import Credential, Credentials
+from timpush.tencent.replies import Failures, read_failures
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient

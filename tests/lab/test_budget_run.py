@@ -5,6 +5,7 @@ import pytest
 from reliability import budget
 
 
+@pytest.mark.slow
 def test_starts_stay_within_the_budget_and_every_user_is_removed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

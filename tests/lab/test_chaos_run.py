@@ -11,6 +11,7 @@ from reliability.chaos_work import KEPT, TAG, Tag, Work, make_work
 from reliability.event_source import kept
 
 
+@pytest.mark.slow
 def test_nothing_is_falsely_acknowledged_or_lost_whatever_goes_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

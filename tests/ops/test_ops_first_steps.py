@@ -1,8 +1,6 @@
 """What a new operator runs into first: each is one plain line and an exit code, no traceback."""
 
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import boto3
 import pytest
@@ -32,19 +30,3 @@ def test_neither_keys_nor_region(
     boto3.setup_default_session()
     done = stack.dlq("list")
     assert (done.code, "Set AWS_PROFILE, or AWS_REGION and keys" in done.output) == (1, True)
-
-
-def test_a_run_that_is_stopped_says_how_it_goes_on(stack: Operated, tmp_path: Path) -> None:
-    # Given Ctrl-C while the messages are being sent
-    def stop(**_: Any) -> None:
-        raise KeyboardInterrupt
-
-    file = tmp_path / "a.csv"
-    file.write_text("To_Account,Tags\na,x\n", encoding="utf-8")
-    assert boto3.DEFAULT_SESSION
-    boto3.DEFAULT_SESSION.events.register("before-send.sqs.SendMessageBatch", stop)
-    done = stack.send(file)
-    # Then it says so, and the same command sends what is left
-    assert (done.code, "repeat the command to go on" in done.output) == (1, True)
-    boto3.setup_default_session()
-    assert "sent 1 users" in stack.send(file).output

@@ -2,23 +2,27 @@
 
 import gzip
 import json
+import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
 from support.clients import refusing_url
-from support.raw_server import DROP, Answer, answer, raw_server
-from timpush.errors import CallError, ConnectionReuseError, TransientError
+from support.raw_server import DROP, Answer, answer, drip, late, raw_server
+from timpush.errors import CallError, ConnectionReuseError, OddReplyError, TransientError
 from timpush.tencent.client import (
     CALL_SECONDS,
     IDLE_SECONDS,
-    MAX_REPLY_BYTES,
-    READ_SECONDS,
+    MAX_CALL_SECONDS,
     TimPushClient,
 )
+from timpush.tencent.connection import CONNECT_SECONDS, MAX_REPLY_BYTES, READ_SECONDS
 from timpush.tencent.credentials import Credential
 from timpush_server import Fault, TimPushServer
 
@@ -174,6 +178,154 @@ class TestConnections:
         assert [one.connection for one in server.received] == [1, 1, 2]
 
 
+def interim(status: int) -> bytes:
+    return f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nX: y\r\n\r\n".encode()
+
+
+def refuses(code: int) -> bytes:
+    """A reply that may not be taken for that of another call."""
+    return answer(b'{"ActionStatus":"FAIL","ErrorCode":%d}' % code).data
+
+
+class TestWhoseReply:
+    """No reply is taken for that of another call."""
+
+    @pytest.mark.parametrize("status", [101, 204, 304, 404, 502, 503])
+    def test_a_late_reply_after_another_status_goes_nowhere(self, status: int) -> None:
+        early = answer(status=status)
+        with raw_server(late(early.data, DONE.data), Answer(refuses(70107)), DONE) as server:
+            client = TimPushClient(server.url, 1)
+            error = failure(client)
+            assert (type(error), error.code) == (OddReplyError, f"HTTP{status}")
+            assert server.sent.acquire(timeout=10), "the late 200 is on its way"
+            assert failure(client).code == 70107
+            assert server.connections == 2
+
+    @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'{"ActionStatus":"OK"}'])
+    def test_a_late_reply_after_an_odd_one_goes_nowhere(self, body: bytes) -> None:
+        with raw_server(late(answer(body).data, DONE.data), Answer(refuses(70107))) as server:
+            client = TimPushClient(server.url, 1)
+            assert type(failure(client)) is OddReplyError
+            assert server.sent.acquire(timeout=10)
+            assert failure(client).code == 70107
+            assert server.connections == 2
+
+    @pytest.mark.parametrize("status", [100, 102, 103])
+    def test_interim_replies_are_skipped(self, status: int) -> None:
+        first = Answer(interim(status) * 3 + refuses(70107))
+        with raw_server(first, DONE) as server:
+            client = TimPushClient(server.url, 1)
+            assert failure(client).code == 70107
+            assert call(client) == {}
+            assert server.connections == (1 if status == 100 else 2)
+
+    def test_an_interim_reply_without_end_ends_with_the_call(self) -> None:
+        with raw_server(drip(interim(103) * 10_000, seconds=0.001)) as server:
+            assert failure(TimPushClient(server.url, 1), seconds=0.4).code == "ReadTimeoutError"
+
+    @pytest.mark.parametrize("extra", [DONE.data, b"x", b"\r\n", interim(103), b"HTTP/1.1 200 OK"])
+    def test_a_connection_with_bytes_behind_the_reply_is_not_kept(self, extra: bytes) -> None:
+        with raw_server(Answer(DONE.data + extra), Answer(refuses(70107))) as server:
+            client = TimPushClient(server.url, 1)
+            assert call(client) == {}
+            assert failure(client).code == 70107
+            assert server.connections == 2
+
+    def test_a_connection_over_which_bytes_come_later_is_not_used(self) -> None:
+        with raw_server(late(DONE.data, DONE.data), Answer(refuses(70107))) as server:
+            client = TimPushClient(server.url, 1)
+            assert call(client) == {}
+            assert server.sent.acquire(timeout=10)
+            assert failure(client).code == 70107
+            assert server.connections == 2
+
+    @pytest.mark.parametrize("code", [91000, 60007, 70001, 60026, 90001, 12345])
+    def test_a_connection_is_kept_after_a_documented_failure(self, code: int) -> None:
+        with raw_server(Answer(refuses(code)), DONE) as server:
+            client = TimPushClient(server.url, 1)
+            assert failure(client).code == code
+            assert call(client) == {}
+            assert server.connections == 1
+
+    def test_a_connection_is_not_kept_when_the_server_will_close_it(self) -> None:
+        with raw_server(answer(OK, Connection="close"), DONE) as server:
+            client = TimPushClient(server.url, 1)
+            assert (call(client), call(client)) == ({}, {})
+            assert server.connections == 2
+
+
+class TestDrip:
+    """A call has a bound as a whole, however small the steps in which its reply comes."""
+
+    @pytest.mark.parametrize("data", [DONE.data, b"HTTP/1.1 200 OK\r\nX: " + b"x" * 200])
+    def test_it_ends_with_the_deadline(self, data: bytes) -> None:
+        with raw_server(drip(data, seconds=0.1), DONE) as server:
+            client, began = TimPushClient(server.url, 1), time.monotonic()
+            error = failure(client, seconds=0.6)
+            assert (type(error), error.code) == (TransientError, "ReadTimeoutError")
+            assert 0.5 < time.monotonic() - began < 1.5
+            assert server.closed.acquire(timeout=10), "the socket is closed at the bound"
+            assert call(client) == {}
+
+    def test_without_a_near_deadline_it_ends_after_the_most_a_call_takes(self) -> None:
+        clock = Clock(step=0.5)
+        with raw_server(drip(DONE.data, seconds=0.01)) as server:
+            client = TimPushClient(server.url, 1, clock=clock)
+            with pytest.raises(TransientError, match="ReadTimeoutError"):
+                client.remove_tag(USERS, CREDENTIAL, 1_000.0)
+        assert clock.seconds <= MAX_CALL_SECONDS + 2 * clock.step
+
+    def test_it_ends_though_the_server_does_not_read(self) -> None:
+        many = [(f"user-{n}", ["x" * 50] * 10) for n in range(100_000)]
+        with deaf_server() as url:
+            began = time.monotonic()
+            with pytest.raises(TransientError, match="ReadTimeoutError"):
+                TimPushClient(url, 1).remove_tag(many, CREDENTIAL, began + 1.5)
+            assert time.monotonic() - began < 3
+
+    def test_all_addresses_of_a_host_share_the_time_to_connect(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with full_server() as address:
+            found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address)] * 4
+            monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+            began = time.monotonic()
+            error = failure(TimPushClient("http://timpush.test", 1))
+            assert error.code == "ConnectTimeoutError"
+            assert time.monotonic() - began < CONNECT_SECONDS + 1
+
+
+@dataclass
+class Clock:
+    """Each look at it takes `step` seconds."""
+
+    step: float
+    seconds: float = 0.0
+
+    def __call__(self) -> float:
+        self.seconds += self.step
+        return self.seconds
+
+
+@contextmanager
+def deaf_server() -> Iterator[str]:
+    """Takes connections and reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+
+
+@contextmanager
+def full_server() -> Iterator[tuple[str, int]]:
+    """An address that answers no attempt to connect: its queue is full."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listening, ExitStack() as stack:
+        address = listening.getsockname()
+        for _ in range(3):
+            taken = stack.enter_context(socket.socket())
+            taken.setblocking(False)
+            taken.connect_ex(address)
+        yield address
+
+
 def arrived(server: TimPushServer, calls: int) -> None:
     """Wait until so many calls have arrived, at most 10 s."""
     give_up = time.monotonic() + 10
@@ -202,7 +354,8 @@ class TestEnds:
         server.inject(fault)
         client, signed = TimPushClient(server.url, 1), credential(server)
         error = failure(client, signed)
-        assert (type(error), error.code) == (TransientError, code)
+        odd = code != 91000 and code != "ProtocolError"
+        assert (type(error), error.code) == (OddReplyError if odd else TransientError, code)
         assert call(client, signed) == {}
 
     def test_silence_ends_with_the_deadline(self, server: TimPushServer) -> None:
@@ -214,6 +367,7 @@ class TestEnds:
 
     def test_a_call_may_take_longer_than_the_backends_3_seconds(self) -> None:
         assert 3 < CALL_SECONDS <= READ_SECONDS
+        assert MAX_CALL_SECONDS == CONNECT_SECONDS + READ_SECONDS
 
     def test_after_its_deadline_no_call_starts(self, server: TimPushServer) -> None:
         error = failure(TimPushClient(server.url, 1), credential(server), seconds=0)
@@ -230,7 +384,7 @@ class TestEnds:
             moved = answer(status=status, Location=f"{other.url}/v4/timpush/remove_tag")
             with raw_server(moved) as server:
                 error = failure(TimPushClient(server.url, 1))
-        assert (type(error), error.code) == (TransientError, f"HTTP{status}")
+        assert (type(error), error.code) == (OddReplyError, f"HTTP{status}")
         assert other.requests == []
 
     def test_a_reply_that_swells_when_unpacked_is_cut_off(self) -> None:

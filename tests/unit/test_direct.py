@@ -20,15 +20,15 @@ from support.scene import (
     usersig,
 )
 from timpush.errors import (
-    CODES,
     InputError,
     SecretError,
     TransientError,
-    call_error,
 )
 from timpush.messages import UserTags
 from timpush.removal.single import Caller, Removed, remove_now
-from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.tencent.client import CALL_SECONDS, TimPushClient
+from timpush.tencent.codes import CODES, call_error
+from timpush.tencent.replies import Failures
 
 USERS: list[UserTags] = [("a", ["gold"]), ("b", ["gold"]), ("c", ["gold"])]
 UNKNOWN_CODE = 61234

@@ -7,8 +7,6 @@ import pytest
 
 from timpush import errors
 from timpush.errors import (
-    ACCOUNT_CODES,
-    CODES,
     CallError,
     ConfigurationError,
     CredentialsError,
@@ -21,7 +19,15 @@ from timpush.errors import (
     TransientError,
     UnknownError,
     UserSigError,
+)
+from timpush.tencent.codes import (
+    ACCOUNT_CODES,
+    CODES,
+    SEARCHED_CONFIGURATION_CODES,
+    USERSIG_CODES,
     call_error,
+    explain,
+    meaning,
 )
 
 # Where Tencent's text allows two readings, the code stands under the first. A fault of ours (a
@@ -53,7 +59,7 @@ TABLE: dict[type[CallError], str] = {
     """,
 }
 UNLISTED = """
-    0 -1 1 200 59999 60000 60001 60022-60024 60029 70000 70011 70012 70053 70404 72003
+    0 -1 1 200 59999 60000 60001 60022-60024 60029 70000 70100 70404 72003
     90002 90022 90024 90026 90033 90039 90040 90047 90049-90053 90056 90992 99999 2147483648
 """
 RETRYABLE = {
@@ -100,6 +106,17 @@ class TestCodes:
         assert error.code == code
         assert error.retryable
 
+    @pytest.mark.parametrize("code", [70011, 70012, 70053, 70099])
+    def test_an_unlisted_code_about_the_usersig_is_a_refused_usersig(self, code: int) -> None:
+        assert code not in CODES
+        assert type(call_error(code, "")) is CredentialsError
+        assert min(USERSIG_CODES) == 70001
+        assert max(USERSIG_CODES) == 70099
+
+    def test_codes_to_search_for_are_of_the_configuration(self) -> None:
+        assert 60002 in SEARCHED_CONFIGURATION_CODES
+        assert {EXPECTED[code] for code in SEARCHED_CONFIGURATION_CODES} == {ConfigurationError}
+
     def test_codes_that_speak_of_an_account_are_input(self) -> None:
         assert {60015, 70107, 90048} <= ACCOUNT_CODES
         assert {EXPECTED[code] for code in ACCOUNT_CODES} == {InputError}
@@ -115,12 +132,16 @@ class TestErrors:
         assert str(call_error(70107, "not imported")) == "70107: not imported"
         assert str(call_error(70107, "")) == "70107"
 
+    def test_an_explained_error_tells_its_meaning(self) -> None:
+        assert explain(call_error(70009, "no")) == "70009: no (signature made with another key)"
+        assert explain(call_error(12345, "no")) == "12345: no"
+
     def test_the_meaning_is_ours_and_empty_when_nobody_has_said(self) -> None:
-        assert "region" in call_error(70020, "").meaning
-        assert "daily" in call_error(60028, "").meaning
-        assert call_error(70004, "").meaning == ""
-        assert call_error(12345, "").meaning == ""
-        assert TransientError("Dropped", "").meaning == ""
+        assert "region" in meaning(70020)
+        assert "daily" in meaning(60028)
+        assert meaning(70004) == ""
+        assert meaning(12345) == ""
+        assert meaning("Dropped") == ""
 
     @pytest.mark.parametrize(
         ("error", "text"),

@@ -20,10 +20,11 @@ from support.scene import (
     secret,
     usersig,
 )
-from timpush.errors import CODES, ConnectionReuseError, InputError, TransientError
+from timpush.errors import ConnectionReuseError, InputError, TransientError
 from timpush.messages import Document
 from timpush.outcomes import EXPIRED, Outcome
 from timpush.removal.engine import Removal
+from timpush.tencent.codes import CODES
 
 REASONS = {
     *("transient", "rate_limited", "credentials", "configuration", "unknown"),

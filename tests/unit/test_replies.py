@@ -12,12 +12,14 @@ from timpush.errors import (
     CallError,
     ConfigurationError,
     CredentialsError,
+    FailWithoutCodeError,
     InputError,
+    OddReplyError,
     RateLimitError,
     TransientError,
     UnknownError,
 )
-from timpush.tencent.client import Failures, read_failures
+from timpush.tencent.replies import Failures, read_failures
 
 SENT = {"ann", "bob", "名前"}
 USERSIG = "eJyrVgrxCdYrSy1SslJQ*MtIzUNJRAItkpqTml-Wm_Zk__"
@@ -72,7 +74,6 @@ class TestDone:
 
     def test_an_undocumented_code_of_a_user_is_unknown(self) -> None:
         assert type(read(listing(row(code=12345)))["ann"]) is UnknownError
-        assert type(read(listing(row(code=0)))["ann"]) is UnknownError
 
 
 class TestWholeCall:
@@ -98,7 +99,7 @@ class TestWholeCall:
 
     def test_fail_with_code_0_fails_the_call_and_nobody_knows_why(self) -> None:
         error = refusal(OK | {"ActionStatus": "FAIL", "ErrorInfo": "odd"})
-        assert (type(error), error.code, error.message) == (UnknownError, 0, "odd")
+        assert (type(error), error.code, error.message) == (FailWithoutCodeError, 0, "odd")
 
     def test_an_error_list_of_a_failed_call_changes_nothing(self) -> None:
         reply = listing(row()) | {"ActionStatus": "FAIL", "ErrorCode": 70001}
@@ -110,7 +111,7 @@ class TestOdd:
     def test_another_status_than_200_is_transient_whatever_the_body_says(self, status: int) -> None:
         for body in (OK, OK | {"ErrorCode": 70107, "ActionStatus": "FAIL"}, b"<html>"):
             error = refusal(body, status)
-            assert (type(error), error.code) == (TransientError, f"HTTP{status}")
+            assert (type(error), error.code) == (OddReplyError, f"HTTP{status}")
 
     @pytest.mark.parametrize(
         "body",
@@ -136,7 +137,7 @@ class TestOdd:
     )
     def test_what_is_no_json_object_is_transient(self, body: bytes) -> None:
         error = refusal(body)
-        assert (type(error), error.code) == (TransientError, "NotJSON")
+        assert (type(error), error.code) == (OddReplyError, "NotJSON")
 
     @pytest.mark.parametrize(
         "reply",
@@ -180,7 +181,91 @@ class TestOdd:
     )
     def test_json_of_another_shape_is_transient(self, reply: dict[str, Any]) -> None:
         error = refusal(reply)
-        assert (type(error), error.code) == (TransientError, "OddReply")
+        assert (type(error), error.code) == (OddReplyError, "OddReply")
+
+
+HIDDEN: list[dict[str, Any]] = [
+    {"errorlist": [row()]},
+    {"errorList": [row()]},
+    {"ErrorAccounts": [row()]},
+    {"FailList": [{"To_Account": "ann"}]},
+    {"FailAccounts": ["ann"]},
+    {"ErrorItems": [{"UserID": "ann", "ErrorCode": 70107}]},
+    {"ResultItem": [{"To_Account": "somebody", "ResultCode": 70107}]},
+    {"ResultItem": [{"to_account": 5}]},
+    {"Failed": {"ann": 70107}},
+    {"Result": {"ErrorList": [row()]}},
+    {"Data": [[{"Deep": {"Deeper": [{"Account": "名前"}]}}]]},
+    {"ErrorInfo": {"ErrorList": [row()]}},
+    {"ErrorInfo": ["ann"]},
+    listing(row("ann", 70107, Others=[row("bob")])),
+    {"UserTags": [{"To_Account": "ann", "Tags": ["gold"]}]},
+]
+
+
+class TestHiddenFailures:
+    @pytest.mark.parametrize("more", HIDDEN, ids=str)
+    def test_a_success_beside_which_an_account_is_named_is_odd(self, more: dict[str, Any]) -> None:
+        error = refusal(OK | more)
+        assert (type(error), error.code) == (OddReplyError, "OddReply")
+
+    def test_the_message_names_the_key(self) -> None:
+        assert "'FailList'" in refusal(OK | {"FailList": [row()]}).message
+        key = f"x{USERSIG}\n" + "y" * 100
+        message = refusal(OK | {key: [row()]}).message
+        assert "x*** yyy" in message
+        assert len(message) < 100
+
+    @pytest.mark.parametrize(
+        "more",
+        [
+            {"RequestId": "ann"},
+            {"Cost": 5, "Done": True, "Nothing": None, "Rate": 0.5},
+            {"Numbers": [1, 2, 3], "Texts": ["a", "b"], "Empty": [], "None": {}},
+            {"Trace": {"Host": "h", "Spans": [{"Id": 1}]}},
+            {"ErrorInfo": "ann"},
+            {"ErrorInfo": ["nothing"]},
+            {"Deep": json.loads("[" * 900 + "]" * 900)},
+        ],
+        ids=lambda more: " ".join(more),
+    )
+    def test_other_unknown_keys_are_harmless(self, more: dict[str, Any]) -> None:
+        assert read(OK | more) == {}
+
+    def test_keys_that_hold_what_was_asked_for_are_known(self) -> None:
+        asked = OK | {"UserTags": [{"To_Account": "ann", "Tags": ["gold"]}]}
+        data = json.dumps(asked).encode()
+        assert read_failures(200, data, SENT, USERSIG, frozenset({"UserTags"})) == {}
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b'{"ActionStatus":"OK","ErrorCode":91000,"ErrorCode":0}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorCode":0}',
+            b'{"ActionStatus":"FAIL","ErrorCode":0,"ActionStatus":"OK"}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"To_Account":"ann","ErrorCode":1}],'
+            b'"ErrorList":[]}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"To_Account":"ann",'
+            b'"To_Account":"bob","ErrorCode":1}]}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"X":{"Y":{"a":1,"a":1}}}',
+            b'{"ActionStatus":"FAIL","ErrorCode":70107,"\\u0045rrorCode":91000}',
+        ],
+        ids=lambda body: body.decode()[-40:],
+    )
+    def test_a_key_that_comes_twice_is_odd(self, body: bytes) -> None:
+        error = refusal(body)
+        assert (type(error), error.code) == (OddReplyError, "OddReply")
+        assert "twice" in error.message
+
+    def test_a_row_with_code_0_says_that_its_user_succeeded(self) -> None:
+        failures = read(listing(row("ann", 0), row("bob", 70107), row("名前", 0, ErrorInfo="ok")))
+        assert set(failures) == {"bob"}
+
+    @pytest.mark.parametrize("codes", [(0, 70107), (91000, 0)])
+    def test_a_row_that_says_success_and_one_that_does_not_are_odd(
+        self, codes: tuple[int, int]
+    ) -> None:
+        assert type(refusal(listing(*(row("ann", code) for code in codes)))) is OddReplyError
 
 
 class TestErrorInfo:

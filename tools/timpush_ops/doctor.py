@@ -25,6 +25,7 @@ from timpush.errors import (
 from timpush.settings import Settings, read_settings
 from timpush.tencent import usersig
 from timpush.tencent.client import TimPushClient
+from timpush.tencent.codes import explain
 from timpush.tencent.credentials import Credential, parse_secret, read_secret
 
 if TYPE_CHECKING:
@@ -164,8 +165,7 @@ def check_admin(client: TimPushClient, credential: Credential, deadline: float) 
     except InputError:  # the account has no tags to show: TIMPush took the UserSig
         pass
     except CallError as error:
-        meaning = f" ({error.meaning})" if error.meaning else ""
-        return Check("admin", False, f"{error}{meaning}", mend_call(error))
+        return Check("admin", False, explain(error), mend_call(error))
     return Check("admin", True, "TIMPush took the UserSig as an admin's")
 
 

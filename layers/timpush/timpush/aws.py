@@ -7,6 +7,7 @@ from botocore.config import Config
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -40,3 +41,13 @@ def make_secrets_manager(read_timeout: float = 2, attempts: int = 2) -> "Secrets
 def make_dynamodb() -> "DynamoDBClient":
     """A client of DynamoDB for up to `DYNAMODB_THREADS` threads."""
     return boto3.client("dynamodb", config=make_config(connections=DYNAMODB_THREADS))
+
+
+def make_presigner() -> "S3Client":
+    """A client of S3 to sign URLs of the bucket's own region with Signature Version 4."""
+    signing = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "virtual"},
+        request_checksum_calculation="when_required",
+    )
+    return boto3.client("s3", config=signing)

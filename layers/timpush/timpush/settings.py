@@ -59,6 +59,14 @@ class ApiSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """What the endpoint needs to know for jobs: their bucket and their table."""
+
+    bucket: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True)
 class RotationSettings:
     """What the rotation needs to know. `validity` is that of a new UserSig, in seconds."""
 
@@ -145,6 +153,20 @@ def read_api_settings(environment: Mapping[str, str]) -> ApiSettings:
         endpoint_url=reader.read_endpoint(),
         secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
         queue_url=reader.read("QUEUE_URL", queue_url, ""),
+    )
+    reader.close()
+    return settings
+
+
+def read_jobs_settings(environment: Mapping[str, str]) -> JobsSettings:
+    """Read the endpoint's settings for jobs.
+
+    Raises:
+        SettingsError: naming each variable that is missing.
+    """
+    reader = Reader(environment)
+    settings = JobsSettings(
+        bucket=reader.read("JOBS_BUCKET", text, ""), table=reader.read("JOBS_TABLE", text, "")
     )
     reader.close()
     return settings

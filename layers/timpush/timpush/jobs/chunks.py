@@ -53,11 +53,6 @@ def read_chunk_id(text: str) -> ChunkId | None:
     return ChunkId(int(found[1]), int(found[2]), found[3]) if found else None
 
 
-def rest_chunk(chunk: str, body: str) -> str:
-    """The `Chunk` of a message with this body that is split off from the message of `chunk`."""
-    return f"{chunk}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
-
-
 Rejected = tuple[str, str, str, str]
 """An account, one of its tags, the code and the reason."""
 

@@ -17,7 +17,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from timpush.errors import CODES, MalformedMessageError
+from timpush.errors import MalformedMessageError
 from timpush.messages import Document, UserTags, parse
 from timpush.outcomes import Outcome
 from timpush.queue.attributes import (
@@ -30,6 +30,7 @@ from timpush.queue.attributes import (
     count_bytes,
 )
 from timpush.queue.split import cut, cut_tags, encode
+from timpush.tencent.codes import meaning
 
 MAX_REASON = 300
 MAX_SHOWN = 1_000
@@ -162,8 +163,7 @@ def _summary(rejected: Iterable[Rejected]) -> tuple[str, str]:
     (code, text), _ = Counter((o.code, o.text) for _, _, o in rejected).most_common(1)[0]
     if not isinstance(code, int):
         return code, text
-    _, meaning = CODES.get(code, (None, ""))
-    return str(code), ": ".join(filter(None, (str(code), meaning, text)))
+    return str(code), ": ".join(filter(None, (str(code), meaning(code), text)))
 
 
 def rewrite_letters(

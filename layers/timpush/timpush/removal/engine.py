@@ -17,7 +17,6 @@ from itertools import chain, count
 from typing import Any
 
 from timpush.errors import (
-    ACCOUNT_CODES,
     CallError,
     ConfigurationError,
     ConnectionReuseError,
@@ -31,8 +30,10 @@ from timpush.messages import UserTags
 from timpush.outcomes import EXPIRED, REMOVED, Ledger, Outcome, Wanted
 from timpush.removal.pace import Budget
 from timpush.removal.packing import cut
-from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.tencent.client import CALL_SECONDS, TimPushClient
+from timpush.tencent.codes import ACCOUNT_CODES, explain
 from timpush.tencent.credentials import Credential, Credentials
+from timpush.tencent.replies import Failures
 
 MAX_ATTEMPTS = 4
 BACKOFF_BASE_SECONDS = 0.25
@@ -324,7 +325,7 @@ class Removal:
             case ConfigurationError():
                 self.counts["ConfigurationErrors"] += 1
                 self._standing.down = True
-                self._stop("configuration", _explain(error))
+                self._stop("configuration", explain(error))
             case InputError():
                 self._prove(credential)
                 self._isolate(call.users, error)
@@ -437,7 +438,7 @@ class Removal:
         self._standing.proven = None
         late = self._env.clock() + CALL_SECONDS > self._deadline
         if self._reread or self.stopped or late:  # late: no call could use a new one
-            self._stop("credentials", _explain(error))
+            self._stop("credentials", explain(error))
             return
         self._reread = True
         try:
@@ -446,7 +447,7 @@ class Removal:
             self._refuse_credentials(fault)
             return
         if self._credential == credential:
-            self._stop("credentials", _explain(error))
+            self._stop("credentials", explain(error))
         self._repeat(call)
 
     def _refuse_credentials(self, error: SecretError) -> None:
@@ -458,10 +459,6 @@ class Removal:
         if not self.stopped:
             self.stopped = f"{reason}: {text}"
             self.ledger.unsent = Outcome("retry", reason, text)
-
-
-def _explain(error: CallError) -> str:
-    return f"{error} ({error.meaning})" if error.meaning else str(error)
 
 
 def _halves(users: list[UserTags], split_tags: bool) -> list[list[UserTags]]:

@@ -22,8 +22,9 @@ from timpush.errors import (
 from timpush.messages import UserTags
 from timpush.outcomes import EXPIRED, REMOVED, Outcome
 from timpush.removal.engine import PROBE_SECONDS, Standing
-from timpush.tencent.client import CALL_SECONDS, Failures, TimPushClient
+from timpush.tencent.client import CALL_SECONDS, TimPushClient
 from timpush.tencent.credentials import Credential, Credentials
+from timpush.tencent.replies import Failures
 
 LISTED = {
     RateLimitError: "RateLimited",

@@ -1,56 +1,46 @@
-"""Calls the REST API of TIMPush: query, body, timeouts, and the reply read for what it says.
+"""Calls the REST API of TIMPush: the query and body of a command, and one HTTP call for it.
 
-One pool of kept connections per environment. The pool never retries and never follows a redirect:
-a retry is `removal`'s business, and a redirect would carry the UserSig to another host.
+Connections are kept between calls, as Tencent advises. Nothing is repeated here, and no redirect is
+followed: a retry is the business of `timpush.removal`, and a redirect would carry the UserSig to
+another host.
 """
 
 import json
 import random
-import threading
+import ssl
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.exceptions import ProtocolError, SSLError
-
-from timpush.errors import CallError, ConnectionReuseError, TransientError, call_error
+from timpush.errors import OddReplyError, TransientError
 from timpush.messages import UserTags
+from timpush.tencent.connection import (
+    CONNECT_SECONDS,
+    READ_SECONDS,
+    Connection,
+    TlsConnection,
+)
 from timpush.tencent.credentials import Credential
-from timpush.tencent.redaction import redact
+from timpush.tencent.replies import Failures, read_failures
 
-CONNECT_SECONDS = 3.0
-READ_SECONDS = 5.0
-"""Above the backend's own 3 s; https://cloud.tencent.com/document/product/269/1519 (n.d.)."""
 CALL_SECONDS = 3.5
-"""The least time a call must have: it must outlast the backend's 3 s."""
+"""The least time a call must have: it must outlast the backend's own 3 s."""
+MAX_CALL_SECONDS = CONNECT_SECONDS + READ_SECONDS
+"""The most a call takes, however slowly the reply comes: 3 s to connect + 5 s for the rest, which
+again outlasts the backend's 3 s. Then its connection is closed."""
 IDLE_SECONDS = 30.0
-"""A pool that rested longer is emptied: Lambda freezes environments, and peers hang up."""
-MAX_REPLY_BYTES = 1024 * 1024  # 100 users in ErrorList take about 20 kB
-MAX_INFO = 500
-
-Failures = dict[str, CallError]
-"""Account -> why TIMPush did not do as asked; whoever is not in it is done."""
-
-_thread = threading.local()
-
-
-class _Connection(HTTPConnection):
-    def connect(self) -> None:
-        _thread.connected = True
-        super().connect()
-
-
-class _TlsConnection(HTTPSConnection):
-    def connect(self) -> None:
-        _thread.connected = True
-        super().connect()
+"""Kept connections are closed after a longer rest: Lambda freezes environments, and peers hang up.
+"""
+RESULT_KEYS = {"remove_tag": frozenset[str](), "get_tag": frozenset({"UserTags"})}
+"""The keys in which a command returns what was asked for:
+https://www.tencentcloud.com/document/product/1047/60567 (n.d.)."""
 
 
 class TimPushClient:
-    """One endpoint and the connections to it. Calls may run in several threads.
+    """The API host and the connections to it. Calls may run in several threads.
 
     `endpoint_url` was checked by `settings`; `connections` is the most calls in flight.
     """
@@ -64,66 +54,97 @@ class TimPushClient:
         now: Callable[[], float] = time.time,
         randbits: Callable[[int], int] = random.getrandbits,
     ) -> None:
-        self._endpoint_url = endpoint_url
-        self._path = urlsplit(endpoint_url).path
-        self._connections = connections
+        self._url = urlsplit(endpoint_url)
+        self._tls = ssl.create_default_context() if self._url.scheme == "https" else None
         self._clock = clock
         self._now = now
         self._randbits = randbits
-        self._pool = self._open_pool()
+        self._kept: deque[Connection] = deque()
+        self._most_kept = connections
         self._used_at = now()
+        weakref.finalize(self, _discard_all, self._kept)
 
     def remove_tag(
         self, users: list[UserTags], credential: Credential, deadline: float
     ) -> Failures:
         """Remove the tags of at most 100 users, each with at most 10 tags.
 
-        Ends by `deadline` (of the clock). Returns the users that TIMPush lists as failed.
+        Ends by `deadline` (of the clock) and after at most `MAX_CALL_SECONDS`. Returns the users
+        that TIMPush lists as failed; the others succeeded.
 
         Raises:
-            CallError: the call as a whole was not done, or nobody knows whether it was.
+            CallError: the call as a whole failed, or it is not known whether it succeeded.
         """
         body = {"UserTags": [{"To_Account": account, "Tags": tags} for account, tags in users]}
-        status, data = self._post("remove_tag", body, credential, deadline)
-        return read_failures(status, data, {account for account, _ in users}, credential.usersig)
+        sent = {account for account, _ in users}
+        return self._call("remove_tag", body, sent, credential, deadline)
 
     def get_tag(self, accounts: list[str], credential: Credential, deadline: float) -> Failures:
         """Ask for the tags of at most 100 accounts; whether that works, not which they are.
 
-        Ends by `deadline` (of the clock). Returns the accounts that TIMPush lists as failed.
+        Ends by `deadline` (of the clock) and after at most `MAX_CALL_SECONDS`. Returns the
+        accounts that TIMPush lists as failed.
 
         Raises:
-            CallError: the call as a whole was not done, or nobody knows whether it was.
+            CallError: the call as a whole failed, or it is not known whether it succeeded.
         """
-        status, data = self._post("get_tag", {"To_Account": accounts}, credential, deadline)
-        return read_failures(status, data, set(accounts), credential.usersig)
+        sent = set(accounts)
+        return self._call("get_tag", {"To_Account": accounts}, sent, credential, deadline)
 
     def drop_idle_connections(self) -> None:
-        """Empty the pool when it rested too long. Call it before an invocation's first call."""
+        """Close the kept connections after a long rest. To be called before the first call."""
         if not 0 <= self._now() - self._used_at <= IDLE_SECONDS:
-            self._pool.close()
-            self._pool = self._open_pool()
+            _discard_all(self._kept)
 
-    def _open_pool(self) -> urllib3.HTTPConnectionPool:
-        pool = urllib3.connection_from_url(self._endpoint_url, maxsize=self._connections)
-        https = isinstance(pool, urllib3.HTTPSConnectionPool)
-        pool.ConnectionCls = _TlsConnection if https else _Connection
-        return pool
-
-    def _post(
-        self, command: str, body: dict[str, Any], credential: Credential, deadline: float
-    ) -> tuple[int, bytes]:
-        seconds = deadline - self._clock()
-        if seconds <= 0:
+    def _call(
+        self,
+        command: str,
+        body: dict[str, Any],
+        sent: set[str],
+        credential: Credential,
+        deadline: float,
+    ) -> Failures:
+        started = self._clock()
+        if deadline <= started:
             raise TransientError("Deadline", "no time left for the call")
-        url = f"{self._path}/v4/timpush/{command}?{self._query(credential)}"
+        url = f"{self._url.path}/v4/timpush/{command}?{self._query(credential)}"
         data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
-        timeout = urllib3.Timeout(total=seconds, connect=CONNECT_SECONDS, read=READ_SECONDS)
-        result = _exchange(self._pool, url, data, timeout)
+        connection = self._take()
+        result = connection.post(url, data, min(deadline, started + MAX_CALL_SECONDS))
         self._used_at = self._now()
         if isinstance(result, TransientError):
             raise result
-        return result
+        try:
+            return read_failures(*result, sent, credential.usersig, RESULT_KEYS[command])
+        except OddReplyError:
+            connection.discard()
+            raise
+        finally:
+            self._keep(connection)
+
+    def _take(self) -> Connection:
+        """A kept connection that nothing has come over since its last reply, or a new one."""
+        while True:
+            try:
+                connection = self._kept.pop()
+            except IndexError:
+                return self._open()
+            if connection.is_ready():
+                return connection
+            connection.discard()
+
+    def _keep(self, connection: Connection) -> None:
+        if not connection.is_closed and len(self._kept) < self._most_kept:
+            self._kept.append(connection)
+        else:
+            connection.discard()
+
+    def _open(self) -> Connection:
+        host = str(self._url.hostname)
+        if self._tls:
+            port = self._url.port or 443
+            return TlsConnection(host, port, self._clock, ssl_context=self._tls)
+        return Connection(host, self._url.port or 80, self._clock)
 
     def _query(self, credential: Credential) -> str:
         return urlencode(
@@ -137,87 +158,6 @@ class TimPushClient:
         )
 
 
-def _exchange(
-    pool: urllib3.HTTPConnectionPool, url: str, data: bytes, timeout: urllib3.Timeout
-) -> tuple[int, bytes] | TransientError:
-    """Send one request. A failure is returned, not raised: its cause holds the URL."""
-    _thread.connected = False
-    response = None
-    try:
-        response = pool.urlopen(
-            "POST",
-            url,
-            body=data,
-            headers={"Content-Type": "application/json"},
-            retries=False,
-            redirect=False,
-            timeout=timeout,
-            preload_content=False,
-        )
-        reply = response.read(MAX_REPLY_BYTES + 1)
-    except Exception as error:  # whatever it is, its text may hold the URL
-        if response is not None:
-            response.close()
-        elif not _thread.connected and _died_unanswered(error):
-            return ConnectionReuseError("Dropped", "a kept connection died before the reply")
-        return TransientError(type(error).__name__, "no reply, or only a part of one")
-    if len(reply) > MAX_REPLY_BYTES:
-        response.close()
-        return TransientError("ReplyTooLarge", f"the reply exceeds {MAX_REPLY_BYTES} bytes")
-    response.release_conn()
-    return response.status, reply
-
-
-def _died_unanswered(error: Exception) -> bool:
-    cause = error.args[-1] if isinstance(error, ProtocolError) and error.args else None
-    return isinstance(cause, ConnectionError) or isinstance(error, SSLError)
-
-
-def read_failures(status: int, data: bytes, sent: set[str], usersig: str) -> Failures:
-    """Read a reply of the tag commands for what it says of each account in `sent`.
-
-    Raises:
-        CallError: the whole call failed; transient when the reply makes no sense.
-    """
-    reply = _read_object(status, data)
-    code, action = reply.get("ErrorCode"), reply.get("ActionStatus")
-    if type(code) is not int or action not in ("OK", "FAIL"):
-        raise TransientError("OddReply", "ErrorCode or ActionStatus is not as documented")
-    if code != 0 or action == "FAIL":
-        raise call_error(code, _info(reply, usersig))
-    rows = reply.get("ErrorList", [])
-    if not isinstance(rows, list):
-        raise TransientError("OddReply", "ErrorList is no array")
-    failures: Failures = {}
-    for row in rows:
-        account, error = _read_row(row, sent, usersig)
-        if account not in failures or error.retryable:  # listed twice: never the hopeless one
-            failures[account] = error
-    return failures
-
-
-def _read_object(status: int, data: bytes) -> dict[str, Any]:
-    if status != 200:
-        raise TransientError(f"HTTP{status}", "the status is not 200")
-    try:
-        reply = json.loads(data)
-    except (ValueError, RecursionError):
-        reply = None
-    if not isinstance(reply, dict):
-        raise TransientError("NotJSON", "the reply is no JSON object")
-    return reply
-
-
-def _read_row(row: Any, sent: set[str], usersig: str) -> tuple[str, CallError]:
-    account = row.get("To_Account") if isinstance(row, dict) else None
-    code = row.get("ErrorCode") if isinstance(row, dict) else None
-    if not isinstance(account, str) or account not in sent or type(code) is not int:
-        raise TransientError("OddReply", "ErrorList holds a row that is not as documented")
-    return account, call_error(code, _info(row, usersig))
-
-
-def _info(row: dict[str, Any], usersig: str) -> str:
-    """ErrorInfo as printable text, bounded, and without the UserSig should it be repeated."""
-    info = row.get("ErrorInfo")
-    text = redact(info, usersig)[:MAX_INFO] if isinstance(info, str) else ""
-    return "".join(char if char.isprintable() else " " for char in text)
+def _discard_all(kept: deque[Connection]) -> None:
+    while kept:
+        kept.pop().discard()
