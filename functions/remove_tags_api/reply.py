@@ -14,8 +14,19 @@ from timpush.errors import MalformedMessageError
 from timpush.outcomes import Outcome
 
 RETRY_AFTER_SECONDS = 5
+MAX_REPLY_BYTES = 6_000_000
+"""Of a body as JSON within JSON, which is how Lambda sends it on: a quotation mark of an account
+takes four bytes then. Either list of accounts may take half of it. Lambda allows 6 MB (6,291,556
+bytes) with the headers.
+
+https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html (2026-11).
+"""
+MAX_SHOWN = 1_000
+"""Characters of an account, and of Tencent's text, in a reply that would be too large."""
 TOO_LARGE = Outcome("rejected", "TooLarge", "the account is too long for a message")
 QUEUED = Outcome("retry", "accepted")
+
+encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 @dataclass(slots=True)
@@ -45,25 +56,49 @@ def sort_users(outcomes: Mapping[str, Outcome], unaccounted: Mapping[str, None])
 
 def make_reply(settled: Settled, preferred: bool, request_id: str) -> Response[str]:
     """200: settled. 202: something is queued. 503: something could not be queued."""
-    document: dict[str, Any] = {
+    document = {
         "removed": settled.removed,
-        "failed": [
-            {"To_Account": account, "ErrorCode": outcome.code, "ErrorInfo": outcome.text}
-            for account, outcome in settled.failed.items()
-        ],
+        "failed": failed_rows(settled.failed),
         "queued": settled.queued.total(),
     }
     if settled.unaccounted:
-        return problem(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "not every user could be queued: send those in unaccounted again",
-            request_id,
-            document | {"unaccounted": settled.unaccounted},
-            {"Retry-After": str(RETRY_AFTER_SECONDS)},
-        )
+        return not_queued(document, settled.unaccounted, request_id)
     status = HTTPStatus.ACCEPTED if settled.queued else HTTPStatus.OK
     headers = {"Preference-Applied": ASYNC} if preferred else {}
     return respond(status, document, "application/json", request_id, headers)
+
+
+def failed_rows(failed: Mapping[str, Outcome]) -> list[dict[str, Any]]:
+    """The users that can never succeed. Where they are too large, accounts are truncated."""
+    rows: list[dict[str, Any]] = [
+        {"To_Account": account, "ErrorCode": outcome.code, "ErrorInfo": outcome.text}
+        for account, outcome in failed.items()
+    ]
+    if not fits(rows, MAX_REPLY_BYTES // 2):
+        for row in rows:
+            row["ErrorInfo"] = row["ErrorInfo"][:MAX_SHOWN]
+            if len(row["To_Account"]) > MAX_SHOWN:
+                row["To_Account"], row["Truncated"] = row["To_Account"][:MAX_SHOWN], True
+    return rows
+
+
+def not_queued(document: dict[str, Any], unaccounted: list[str], request_id: str) -> Response[str]:
+    """503: names the users to send again, or says that all are, if they are too many to name.
+
+    A part of them is never named: a client that sends it again would lose the others.
+    """
+    detail = "not every user could be queued: send those in unaccounted again"
+    named: dict[str, Any] = {"unaccounted": unaccounted}
+    if not fits(unaccounted, MAX_REPLY_BYTES // 2):
+        detail = "not every user could be queued: send the whole request again, or in parts"
+        named = {"unaccountedUsers": len(unaccounted)}
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, request_id, document | named, headers)
+
+
+def fits(value: Any, max_bytes: int) -> bool:
+    """Whether a part of a reply takes at most so many bytes once Lambda has encoded it again."""
+    return len(json.dumps(encode(value))) <= max_bytes
 
 
 def malformed(error: MalformedMessageError, request_id: str) -> Response[str]:
@@ -105,5 +140,4 @@ def json_response(
     status: HTTPStatus, document: Any, content_type: str, headers: dict[str, str]
 ) -> Response[str]:
     """A reply in JSON."""
-    body = json.dumps(document, ensure_ascii=False, separators=(",", ":"))
-    return Response(int(status), content_type, body, headers)
+    return Response(int(status), content_type, encode(document), headers)

@@ -18,7 +18,6 @@ from timpush.aws import DYNAMODB_THREADS, make_dynamodb
 from timpush.jobs.chunks import STOPPED, ChunkId, Settlement, read_chunk_id
 from timpush.messages import UserTags
 from timpush.queue.attributes import CHUNK, JOB_ID, read_attribute
-from timpush.queue.dead_letter import Rejected
 
 if TYPE_CHECKING:
     from timpush.jobs.table import Table
@@ -157,9 +156,8 @@ def record_job(
             stopped.append(chunk)
         elif key in messages.dropped:
             settlements[str(chunk)] = drop(messages.dropped[key])
-        elif key in batch.rejected or chunk.rest:
-            users = batch.documents[key].users
-            settlements[str(chunk)] = reject(users, batch.rejected.get(key, []))
+        elif key in batch.rejected or key in batch.rests or chunk.rest:
+            settlements[str(chunk)] = settle(batch, key)
         else:
             done.append(chunk)
     try:
@@ -171,15 +169,20 @@ def record_job(
     return True
 
 
-def reject(users: Iterable[UserTags], rejected: Iterable[Rejected]) -> Settlement:
-    """The settlement of a message of these users, of whom these tags were rejected."""
-    lists = [(account, tag, str(one.code), one.text) for account, tag, one in rejected]
-    places = {(account, tag) for account, tag, *_ in lists}
+def settle(batch: Batch, key: int) -> Settlement:
+    """What became of a message that was not wholly removed, or is a rest itself."""
+    rejected = [
+        (account, tag, str(one.code), one.text) for account, tag, one in batch.rejected.get(key, ())
+    ]
+    places = {(account, tag) for account, tag, *_ in rejected}
+    users = batch.documents[key].users
     hit = sum(any((account, tag) in places for tag in tags) for account, tags in users)
-    return Settlement(lists, [], "", hit)
+    rest = batch.rests[key].users if key in batch.rests else []
+    names = [message.attributes[CHUNK] for message in batch.successors.get(key, ())]
+    return Settlement(rejected, rest, names, hit)
 
 
 def drop(users: list[UserTags]) -> Settlement:
     """The settlement of a message that was dropped because its job was stopped."""
     lists = [(account, tag, *STOPPED) for account, tags in users for tag in tags]
-    return Settlement(lists, [], "", len(users))
+    return Settlement(lists, [], (), len(users))

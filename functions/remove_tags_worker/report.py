@@ -105,9 +105,8 @@ def measure(removal: Removal, counts: Counter[str]) -> None:
 
 def report_down(removal: Removal) -> None:
     """Whether TIMPush is down; nothing while no call says so or disproves it."""
-    down = removal.stopped.startswith("down")
-    if down or removal.counts["Calls"] > removal.counts["CallsFailed"]:
-        metrics.add_metric(TIMPUSH_DOWN, WORKER[TIMPUSH_DOWN].unit, int(down))
+    if removal.down or removal.counts["Calls"] > removal.counts["CallsFailed"]:
+        metrics.add_metric(TIMPUSH_DOWN, WORKER[TIMPUSH_DOWN].unit, int(removal.down))
 
 
 def report_usersig(worker: "Worker") -> int | None:

@@ -25,8 +25,8 @@ Stored = tuple[str, dict[str, str]]
 class ParkingFaults:
     """The n-th batch of ten ends as `modes` says, in turn for each attempt; then all are taken.
 
-    `confirmed` are the messages that the client was told are stored. `struck` says whether any
-    batch did not end well.
+    `confirmed` are the messages that the client was told the dead-letter queue stored, `rests`
+    those that the queue itself did. `struck` says whether any batch did not end well.
     """
 
     def __init__(self, client: "SQSClient") -> None:
@@ -34,6 +34,7 @@ class ParkingFaults:
         self.deadline = 0.0
         self.delays_fail = False
         self.confirmed: list[Stored] = []
+        self.rests: list[Stored] = []
         self.struck = False
         self._time = VirtualTime()
         self._attempts: Counter[int] = Counter()
@@ -50,7 +51,7 @@ class ParkingFaults:
         """What is to happen from now on, in this time; forgets what happened."""
         self._time = time
         self.modes, self.deadline, self.delays_fail = modes, deadline, delays_fail
-        self.confirmed, self.struck = [], False
+        self.confirmed, self.rests, self.struck = [], [], False
         self._attempts.clear()
 
     def _choose(self, params: Any, context: dict[str, Any], **_: Any) -> Any:
@@ -64,6 +65,8 @@ class ParkingFaults:
                 mode = "refused"
             self.struck |= mode != "taken"
         context["mode"] = mode
+        dead = params["QueueUrl"].endswith("dead")
+        context["stored"] = self.confirmed if dead else self.rests
         kept = entries[::2] if mode == "partly" else entries
         context["kept"] = {entry["Id"]: entry for entry in kept}
         return {**params, "Entries": kept}
@@ -90,7 +93,7 @@ class ParkingFaults:
                 entry = context["kept"][row["Id"]]
                 attributes = entry["MessageAttributes"].items()
                 values = {name: value["StringValue"] for name, value in attributes}
-                self.confirmed.append((entry["MessageBody"], values))
+                context["stored"].append((entry["MessageBody"], values))
 
     def _refuse_delay(self, **_: Any) -> Any:
         return _error(503, "ServiceUnavailable") if self.delays_fail else None

@@ -8,7 +8,7 @@ moved. `Queue` is also the client that the worker parks and delays with, as stri
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import count
 from random import Random
 from threading import Lock
@@ -34,6 +34,7 @@ class Held:
     sent_at: float
     visible_at: float
     receives: int = 0
+    attributes: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class Queue:
 
     def __init__(self, time: VirtualTime, max_receive_count: int = 100) -> None:
         self.held: dict[str, Held] = {}
+        self.origins: dict[str, str] = {}
+        self.sent_at: dict[str, float] = {}
         self.parked: list[Parked] = []
         self.moved: list[Held] = []
         self.unreliable = 0.0
@@ -68,10 +71,12 @@ class Queue:
         self._numbers = count()
         self._lock = Lock()
 
-    def send(self, body: str) -> str:
-        """Put a message on the queue; returns its id."""
+    def send(self, body: str, attributes: dict[str, str] | None = None, delay: int = 0) -> str:
+        """Put a message on the queue; returns its id. Its rests have it as attribute `Origin`."""
         now, message_id = self._time.clock(), f"message-{next(self._numbers)}"
-        self.held[message_id] = Held(message_id, body, now, now)
+        kept = {"Origin": message_id} | (attributes or {})
+        self.held[message_id] = Held(message_id, body, now, now + delay, attributes=kept)
+        self.origins[message_id], self.sent_at[message_id] = kept["Origin"], now
         return message_id
 
     def next_visible(self) -> float | None:
@@ -107,7 +112,10 @@ class Queue:
             "receiptHandle": handle,
             "body": one.body,
             "attributes": {"ApproximateReceiveCount": str(one.receives)},
-            "messageAttributes": {},
+            "messageAttributes": {
+                name: {"stringValue": value, "dataType": "String"}
+                for name, value in one.attributes.items()
+            },
             "eventSource": "aws:sqs",
         }
 
@@ -126,7 +134,7 @@ class Queue:
     # The client that the worker has
 
     def send_message_batch(self, **request: Any) -> dict[str, Any]:
-        """Park messages; those that SQS would refuse are refused one by one."""
+        """Send to either queue; messages that SQS would refuse are refused one by one."""
         entries = request["Entries"]
         with self._lock:
             if self.refusing:
@@ -137,7 +145,12 @@ class Queue:
             for entry in good:
                 values = entry["MessageAttributes"].items()
                 attributes = {name: value["StringValue"] for name, value in values}
-                self.parked.append(Parked(entry["MessageBody"], attributes))
+                if request["QueueUrl"].endswith("dead-letter"):
+                    self.parked.append(Parked(entry["MessageBody"], attributes))
+                else:
+                    delay = entry.get("DelaySeconds", 0)
+                    assert 0 <= delay <= 900
+                    self.send(entry["MessageBody"], attributes, delay)
         return _results(entries, good, "InvalidMessageContents")
 
     def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import pytest
 from remove_tags_worker import app
 from support.clients import secrets_client, sqs_client
 from support.rotation import Context, aws_variables
+from timpush.settings import read_settings
 from timpush_server import TimPushServer
 
 if TYPE_CHECKING:
@@ -47,6 +49,11 @@ def sqs_event(bodies: dict[str, str] | Iterable[str]) -> dict[str, Any]:
     if not isinstance(bodies, dict):
         bodies = {f"m{index}": text for index, text in enumerate(bodies)}
     return {"Records": [record(message_id, text) for message_id, text in bodies.items()]}
+
+
+def worker_queue_client() -> "SQSClient":
+    """The client of SQS that the function holds."""
+    return app.make_worker(read_settings(os.environ)).sqs
 
 
 @dataclass

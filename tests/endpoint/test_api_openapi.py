@@ -84,6 +84,16 @@ def not_queued(api: Api, _: pytest.MonkeyPatch) -> Reply:
         return api.post(document(users(2)))
 
 
+def too_many_to_name(api: Api, _: pytest.MonkeyPatch) -> Reply:
+    with api.queue_fault(losing(lambda _: True)):
+        return api.post(document({f"{number}" + '"' * 45: ["tag"] for number in range(20_000)}))
+
+
+def truncated(api: Api, _: pytest.MonkeyPatch) -> Reply:
+    giants = {str(number) + '"' * 1_100_000: ["tag"] for number in range(2)}
+    return api.post(document(giants), {"Prefer": "respond-async"})
+
+
 CASES: list[tuple[int, Callable[[Api, pytest.MonkeyPatch], Reply]]] = [
     (200, settled),
     (200, expired),
@@ -95,6 +105,8 @@ CASES: list[tuple[int, Callable[[Api, pytest.MonkeyPatch], Reply]]] = [
     (415, wrong_type),
     (500, unexpected),
     (503, not_queued),
+    (503, too_many_to_name),
+    (200, truncated),
 ]
 
 

@@ -11,11 +11,13 @@ from botocore.exceptions import ConnectTimeoutError
 
 from remove_tags_api import app
 from support.api import REQUEST_ID, Api, api_event, document, losing, users
-from support.rotation import captured
+from support.rotation import Context, captured
 from timpush_server import Fault
 
 HOPELESS = {"ErrorCode": 70107, "ErrorInfo": ""}
 MIB = 1024 * 1024
+LAMBDA_BYTES = 6_291_556
+"""The largest reply that Lambda sends."""
 
 
 def know(api: Api, tags: dict[str, list[str]]) -> None:
@@ -429,6 +431,46 @@ class TestUnaccounted:
         assert (reply.status, reply.content["queued"]) == (202, 150)
         assert len(attempts) == 2
         assert api.queued() == users(150)
+
+    def test_names_that_do_not_fit_into_a_reply_are_counted(self, api: Api) -> None:
+        # Given 36,000 accounts that take 6.8 MB as JSON within JSON, and a queue that takes none
+        accounts = {f"{number:05}" + '"' * 45: ["tag"] for number in range(36_000)}
+
+        with api.queue_fault(losing(lambda _: True)):
+            reply = app.lambda_handler(api_event(document(accounts)), Context(26.0))
+
+        # Then the reply is one that Lambda sends, and says that all are to be sent again
+        assert len(json.dumps(reply)) <= LAMBDA_BYTES
+        assert reply["statusCode"] == 503
+        content = json.loads(reply["body"])
+        assert content["unaccountedUsers"] == 36_000
+        assert "unaccounted" not in content
+        assert "whole request again" in content["detail"]
+
+        # And when they are, nobody is lost
+        assert api.post(document(accounts)).status == 202
+        assert set(api.queued()) == set(accounts)
+
+    def test_names_that_just_fit_are_named(self, api: Api) -> None:
+        accounts = {f"{number:05}" + '"' * 45: ["tag"] for number in range(15_000)}
+
+        with api.queue_fault(losing(lambda _: True)):
+            reply = api.post(document(accounts))
+
+        assert set(reply.content["unaccounted"]) == set(accounts)
+
+    def test_rejected_accounts_that_do_not_fit_into_a_reply_are_truncated(self, api: Api) -> None:
+        # Given 100 accounts that are refused, and take 8 MB as JSON within JSON
+        accounts = {f"{number:03}" + '"' * 20_000: ["tag"] for number in range(100)}
+        api.timpush.account_codes = dict.fromkeys(accounts, 70107)
+
+        reply = app.lambda_handler(api_event(document(accounts)), Context(26.0))
+
+        assert len(json.dumps(reply)) <= LAMBDA_BYTES
+        rows = json.loads(reply["body"])["failed"]
+        assert len(rows) == 100
+        assert {row["To_Account"][:3] for row in rows} == {account[:3] for account in accounts}
+        assert all(row["Truncated"] and row["ErrorCode"] == 70107 for row in rows)
 
     def test_a_queue_that_does_not_answer_is_told(self, api: Api) -> None:
         def unreachable(_: dict[str, Any]) -> None:

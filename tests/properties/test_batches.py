@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 SETTLE_SECONDS = 4.0  # a reply that comes later than this before the deadline may go unread
 MAX_BYTES = 1_048_576
+ORIGIN = "Origin"
 EXPIRY = {
     usersig("first"): UNIX_START + 365 * 86_400,
     usersig("second"): UNIX_START + 365 * 86_400,
@@ -102,7 +103,7 @@ class Case:
             script.chance,
             TIMPUSH_CALLS_PER_SECOND=script.share,
             WORKER_CONCURRENCY=1,
-            QUEUE_URL=dead_letters.url,
+            QUEUE_URL=dead_letters.queue_url,
             DEAD_LETTER_QUEUE_URL=dead_letters.url,
             HASH_ACCOUNTS_IN_LOGS="false",
         )
@@ -126,7 +127,7 @@ class Case:
         self.world.earliest, self.world.latest = float("inf"), float("-inf")
         self.parking.order(time, deadline - 0.5, self.script.parking, self.script.delays_fail)
         self.world.now()
-        records = [record(message_id, one.body) for message_id, one in batch]
+        records = [sent_record(message_id, one.body) for message_id, one in batch]
         with printed(app.logger) as written:
             reply = app.handle(records, self.worker, deadline)
         assert time.clock() <= deadline, "it outlasted its deadline"
@@ -135,15 +136,24 @@ class Case:
         )
 
 
+def sent_record(message_id: str, text: str) -> dict[str, Any]:
+    """A record with an attribute of its sender, by which its rest is known again."""
+    attributes = {ORIGIN: {"stringValue": message_id, "dataType": "String"}}
+    return record(message_id, text) | {"messageAttributes": attributes}
+
+
 class DeadLetters:
-    """A queue on an emulated SQS, and the trouble with sending to it."""
+    """Two queues on an emulated SQS, and the trouble with sending to them."""
 
     def __init__(self, url: str) -> None:
         self.client: SQSClient = sqs_client(url)
         self.parking = ParkingFaults(self.client)
-        self.url = self.client.create_queue(
-            QueueName="dead", Attributes={"MaximumMessageSize": str(MAX_BYTES)}
-        )["QueueUrl"]
+        self.url, self.queue_url = (
+            self.client.create_queue(
+                QueueName=name, Attributes={"MaximumMessageSize": str(MAX_BYTES)}
+            )["QueueUrl"]
+            for name in ("dead", "queue")
+        )
 
     def take(self) -> list[Stored]:
         """Everything on it; it is empty afterwards."""
@@ -277,11 +287,15 @@ class Result:
         for pair, codes in why.items():
             self.check_parked(pair, codes, one)
         pairs = one.pairs or frozenset()
+        rest = self.rest(message_id)
         if message_id not in reported:
             confirmed = sure.get(message_id, {})
-            for pair in pairs:
+            assert not rest & confirmed.keys(), "parked, and to be tried again"
+            assert not rest or rest < pairs, "no progress"
+            for pair in pairs - rest:
                 assert self.removed(pair) != (pair in confirmed), "lost, or done and parked"
             return
+        assert not rest or self.case.parking.struck, "handed back, though it was split"
         assert not all(map(self.settled, pairs)) or self.case.parking.struck, "nothing is left"
         assert not all(map(self.removed, pairs)), "all of it was done"
         assert not why or self.case.parking.struck, "parked and handed back"
@@ -295,6 +309,16 @@ class Result:
         # The rows of a document speak of an account: at least one of them is about this tag.
         assert codes & shown or self.expired(one)
         assert not self.removed(pair), "parked, though it was done"
+
+    def rest(self, message_id: str) -> set[Pair]:
+        """The pairs of a message that SQS confirmed as a message of their own."""
+        return {
+            (row["To_Account"], tag)
+            for body, attributes in self.case.parking.rests
+            if attributes[ORIGIN] == message_id
+            for row in json.loads(body)["UserTags"]
+            for tag in row["Tags"]
+        }
 
     def expired(self, one: Message) -> bool:
         return one.not_after is not None and one.not_after < self.case.world.latest

@@ -4,6 +4,7 @@ SQS and TIMPush are models; the handler is the real one, in virtual time. What b
 is read off the two models.
 """
 
+import json
 from contextlib import suppress
 from random import Random
 from typing import Any
@@ -149,9 +150,8 @@ class WorkerBehindQueue(RuleBasedStateMachine):
 
     def settle(self, records: list[dict[str, Any]], reply: dict[str, Any], rng: Random) -> None:
         """Lambda deletes what is not reported: each of these must have come to an end."""
-        sent_at = {one: self.queue.held[one].sent_at for one in self.queue.held}
         for message_id in self.queue.settle(records, reply, rng):
-            self.check_ended(message_id, sent_at.get(message_id, 0.0))
+            self.check_ended(message_id)
 
     def teardown(self) -> None:
         """All is mended, and the queue drains."""
@@ -171,24 +171,31 @@ class WorkerBehindQueue(RuleBasedStateMachine):
         assert self.world.time.clock() - mended_at <= MAX_SECONDS_AFTER
         assert not self.queue.moved, "received too often"
         for message_id in self.sent:
-            self.check_ended(message_id, 0.0)
+            self.check_ended(message_id)
         for parked in self.queue.parked:
             self.check_parked(parked)
 
-    def check_ended(self, message_id: str, sent_at: float) -> None:
-        """Each pair of the message is off its account, or parked with a reason."""
-        one = self.sent[message_id]
-        parked = [letter for letter in self.queue.parked if letter.source == message_id]
+    def check_ended(self, message_id: str) -> None:
+        """Each pair of the message is off its account, parked with a reason, or in its rest."""
+        origin = self.queue.origins[message_id]
+        sent_at = self.queue.sent_at[origin]
+        one = self.sent[origin]
+        parked = [one for one in self.queue.parked if self.queue.origins[one.source] == origin]
         if one.pairs is None:
             assert parked
             return
         held = {pair for letter in parked for pair in pairs_of(letter)}
+        for rest in self.queue.held.values():
+            if rest.attributes["Origin"] == origin and rest.message_id != message_id:
+                users = json.loads(rest.body)["UserTags"]
+                held |= {(user["To_Account"], tag) for user in users for tag in user["Tags"]}
         for pair in one.pairs - held:
             assert self.timpush.removed.get(pair, -1.0) >= sent_at, f"{pair} of {message_id} lost"
 
     def check_parked(self, parked: Parked) -> None:
         """It tells its reason; whatever it holds is hopeless."""
-        source, attributes = self.sent[parked.source], parked.attributes
+        source = self.sent[self.queue.origins[parked.source]]
+        attributes = parked.attributes
         assert attributes["Reason"]
         if source.pairs is None:
             assert (parked.body, attributes["ErrorCode"]) == (source.body, "Malformed")

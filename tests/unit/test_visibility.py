@@ -1,14 +1,23 @@
-"""How long a message that is handed back stays out of sight."""
+"""How long a message that returns to the queue stays invisible."""
+
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from timpush.aws import SQS_THREADS, make_sqs
 from timpush.queue.delays import (
     LACK_OF_TIME,
     MAX_VISIBILITY_SECONDS,
     SOON_SECONDS,
     WAIT_FOR_A_PERSON,
     backoff_seconds,
+    set_delays,
 )
+from timpush.queue.sender import SENDERS
+
+if TYPE_CHECKING:
+    from mypy_boto3_sqs import SQSClient
 
 BASE, CAP = 30, 900
 
@@ -35,6 +44,7 @@ def test_the_jitter_is_full() -> None:
 
 @pytest.mark.parametrize("reason", sorted(LACK_OF_TIME))
 def test_what_lacked_time_comes_back_within_seconds(reason: str) -> None:
+    assert backoff_seconds(reason, 50, BASE, CAP, most, soon=2) == 2
     assert backoff_seconds(reason, 50, BASE, CAP, most) == SOON_SECONDS
 
 
@@ -52,3 +62,33 @@ def test_an_odd_receive_count_is_taken_for_the_first(receive_count: int) -> None
 def test_the_longest_wait_is_one_that_sqs_takes() -> None:
     cap = MAX_VISIBILITY_SECONDS
     assert backoff_seconds("transient", 100, cap, cap, most) == cap
+
+
+class Queue:
+    """Notes what is asked of it."""
+
+    def __init__(self) -> None:
+        self.set: list[int] = []
+        self._lock = Lock()
+
+    def change_message_visibility_batch(self, **request: Any) -> dict[str, Any]:
+        with self._lock:
+            self.set += [entry["VisibilityTimeout"] for entry in request["Entries"]]
+        return {"Successful": [{"Id": entry["Id"]} for entry in request["Entries"]]}
+
+
+def test_the_shortest_delays_are_set_first() -> None:
+    queue = Queue()
+    delays = [(f"handle-{number}", number * 7919 % 1_000) for number in range(1_000)]
+    client = cast("SQSClient", queue)
+    assert set_delays(client, "https://q", delays, 60.0, lambda: 0.0) == 1_000
+    assert sorted(queue.set) == sorted(seconds for _, seconds in delays)
+    # threads may overtake each other by a request of ten each
+    early = 10 * SQS_THREADS
+    for position, seconds in enumerate(queue.set):
+        assert abs(seconds - position) <= 2 * early
+
+
+def test_each_thread_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert make_sqs().meta.config.max_pool_connections >= max(SQS_THREADS, SENDERS)

@@ -145,6 +145,23 @@ def test_listed_users_count_as_errors_of_their_class(
     assert (values["ConfigurationErrors"], values["CredentialErrors"]) == ([1], [1])
 
 
+def test_timpush_is_down_or_not_only_where_a_call_says_so(
+    worker: Worker, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def down(*bodies: str) -> list[float] | None:
+        worker.remove(*bodies, seconds=12.0)
+        found: list[float] | None = emitted(capfd.readouterr().out)[0].get("TimPushDown")
+        return found
+
+    bodies = [body({f"user-{number}": ["gold"]}) for number in range(600)]
+    assert down("{", body({"late": ["gold"]}, NotAfter=1)) is None  # no call was made
+    assert down(*bodies) == [0]
+    worker.timpush.set_fault(Fault("code", code=91000))
+    assert down(*bodies) == [1]
+    worker.timpush.clear_faults()
+    assert down(*bodies) == [0]
+
+
 def test_each_class_of_error_has_a_reason_that_is_counted() -> None:
     labels = {one.label for one in CallError.__subclasses__()} - {"input"}
     assert labels <= set(HANDED_BACK)

@@ -120,19 +120,18 @@ def test_a_guilty_single_tag_user_costs_at_most_14_more_calls(worker: Worker) ->
     ]
 
 
-def test_a_message_with_a_user_to_be_retried_is_handed_back_whole(worker: Worker) -> None:
-    # Given a message with a good, a hopeless and a troubled user
+def test_a_message_with_a_user_to_be_retried_returns_whole(worker: Worker) -> None:
+    # Given a message with a good and a troubled user
     worker.know({"good": ["gold"], "troubled": ["gold"]})
     worker.timpush.account_codes["troubled"] = 91000
-    # When it comes, it is handed back, and nothing of it is parked yet
-    message = body({"good": ["gold"], "hopeless": ["gold"], "troubled": ["gold"]})
+    # When it comes, it returns, as nothing of it was rejected
+    message = body({"good": ["gold"], "troubled": ["gold"]})
     assert worker.remove(message) == ["m0"]
-    assert worker.parked() == []
     # And when the trouble is over, it is done
     worker.timpush.account_codes.clear()
     assert worker.remove(message) == []
     assert worker.timpush.tags == {"good": set(), "troubled": set()}
-    assert len(worker.parked()) == 1
+    assert worker.parked() == []
 
 
 def test_an_expired_message_is_parked_without_a_call(worker: Worker) -> None:
@@ -152,13 +151,6 @@ def test_a_parked_document_is_a_message(worker: Worker) -> None:
     # When it is sent as it is, it is done
     assert worker.remove(parked) == []
     assert worker.timpush.tags["late"] == {"kept"}
-
-
-def test_a_message_twice_in_a_batch_is_reported_once(worker: Worker) -> None:
-    worker.timpush.account_codes["user"] = 91000
-    worker.know({"user": ["gold"]})
-    twice = record("same", body({"user": ["gold"]}))
-    assert worker.handle({"Records": [twice, twice]}) == ["same"]
 
 
 def test_every_record_failed_is_still_a_reply(worker: Worker) -> None:

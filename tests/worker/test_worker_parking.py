@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from support.worker import Worker, body
+from timpush.queue.dead_letter import read_document, read_users
 from timpush_server import Fault
 
 MAX_BYTES = 1024 * 1024
@@ -37,11 +40,49 @@ def test_a_document_that_outgrows_a_message_is_parked_as_several_complete_ones(
     assert sorted(found) == sorted(tags)
 
 
-def test_a_malformed_body_without_room_for_its_attributes_is_handed_back(worker: Worker) -> None:
+@pytest.mark.parametrize("free", [0, 30, 60, 200])
+def test_a_malformed_body_is_dead_lettered_with_the_attributes_that_fit(
+    worker: Worker, free: int
+) -> None:
+    # Given a malformed body that leaves a few bytes, or none, of a message free
     worker.know({"user": ["gold"]})
-    bad = "x" * MAX_BYTES
-    assert worker.remove(bad, body({"user": ["gold"]}), "x" * 900_000) == ["m0"]
-    assert [len(text) for text, _ in worker.parked()] == [900_000]
+    bad = "x" * (MAX_BYTES - free)
+    # When it comes beside a good one, both settle
+    assert worker.remove(bad, body({"user": ["gold"]})) == []
+    assert worker.timpush.tags["user"] == set()
+    # Then it is there as it came, with what fits of why
+    [(text, attributes)] = worker.parked()
+    assert text == bad
+    assert size(text, attributes) <= MAX_BYTES
+    names = ["ErrorCode", "SourceMessageId", "Reason"]
+    assert set(attributes) == set(names[: {0: 0, 30: 1, 60: 2, 200: 3}[free]])
+
+
+@pytest.mark.parametrize("length", [600_000, MAX_BYTES - 60])
+def test_an_account_that_almost_fills_a_message_is_dead_lettered(
+    worker: Worker, length: int
+) -> None:
+    # Given a user whose document would be too large: it names the account twice
+    account = "x" * length
+    text = body({account: ["gold"]})
+    assert len(text) <= MAX_BYTES
+    # When TIMPush rejects it, it settles at its first receive
+    worker.timpush.set_fault(Fault("code", code=90001))
+    assert worker.remove(text) == []
+    # Then the account is there, or, if nothing else fits, its beginning in what is no message
+    [(letter, attributes)] = worker.parked()
+    assert size(letter, attributes) <= MAX_BYTES
+    assert attributes["ErrorCode"] == "90001"
+    document = read_document(letter, attributes)
+    if length == 600_000:
+        assert document
+        [user] = read_users(document.users, letter, attributes)
+        assert (user.account, user.tags, user.codes) == (account, ["gold"], {"90001"})
+    else:
+        assert document is None
+        shown = json.loads(letter)["Truncated"]
+        assert (shown["Characters"], shown["Tags"]) == (length, ["gold"])
+        assert account.startswith(shown["To_Account"])
 
 
 def test_bodies_that_are_no_text_of_ours_are_parked_as_they_are(worker: Worker) -> None:

@@ -15,10 +15,10 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from timpush.messages import UserTags
 
@@ -53,38 +53,33 @@ def read_chunk_id(text: str) -> ChunkId | None:
     return ChunkId(int(found[1]), int(found[2]), found[3]) if found else None
 
 
-def rest_chunk(chunk: str, body: str) -> str:
-    """The `Chunk` of a message with this body that is split off from the message of `chunk`."""
-    return f"{chunk}-{hashlib.sha256(body.encode()).hexdigest()[:8]}"
-
-
 Rejected = tuple[str, str, str, str]
 """An account, one of its tags, the code and the reason."""
 
 
 class Summary(NamedTuple):
-    """Users with a rejected tag, users sent on, and the chunk that these went on in."""
+    """Users with a rejected tag, users sent on, and the chunks that these went on in."""
 
     rejected: int
     rest: int
-    next_chunk: str = ""
+    next_chunks: Sequence[str] = ()
 
 
 class Settlement(NamedTuple):
-    """What became of a message that is no whole one, or was not wholly removed.
+    """What became of a message that is no whole chunk, or was not wholly removed.
 
     `users` is how many of its users have a rejected tag; `rest` are the users and tags that went on
-    in the smaller message `next_chunk`. What is in neither was removed.
+    in smaller messages, `next_chunks`: nearly always one. What is in neither was removed.
     """
 
     rejected: list[Rejected]
     rest: list[UserTags]
-    next_chunk: str
+    next_chunks: Sequence[str]
     users: int
 
     def summary(self) -> Summary:
         """Its figures."""
-        return Summary(self.users, len(self.rest), self.next_chunk)
+        return Summary(self.users, len(self.rest), self.next_chunks)
 
 
 @dataclass(slots=True)
@@ -97,29 +92,39 @@ class Records:
 
 
 class Link(Protocol):
-    """A record of one message of a chain; the next one is `next_chunk`, if any."""
+    """A record of one message of a chunk; its rest went on in the messages `next_chunks`."""
 
     @property
-    def next_chunk(self) -> str: ...
+    def next_chunks(self) -> Sequence[str]: ...
 
 
 L = TypeVar("L", bound=Link)
 
 
-def follow(chunk: str, links: Mapping[str, list[L]]) -> tuple[list[L], bool]:
-    """The chain of records that begins at a chunk, and whether it is complete.
+class Chain(NamedTuple, Generic[L]):
+    """The records of a chunk and of its rests; `pending` are those whose rest has no record yet."""
 
-    Of several, a complete one is chosen, and always the same.
+    links: list[L]
+    pending: list[L]
+
+
+def follow(chunk: str, links: Mapping[str, list[L]]) -> Chain[L]:
+    """The records that begin at a chunk, none when it has none.
+
+    Of several ways, one without pending rests is chosen, and always the same.
     """
-    best: list[L] = []
+    best: Chain[L] = Chain([], [])
     for link in sorted(links.get(chunk, ()), key=repr):
-        if not link.next_chunk:
-            return [link], True
-        tail, complete = follow(link.next_chunk, links)
-        if complete:
-            return [link, *tail], True
-        best = best or [link, *tail]
-    return best, False
+        tails = [follow(name, links) for name in link.next_chunks]
+        found = [one for tail in tails for one in tail.links]
+        pending = [one for tail in tails for one in tail.pending]
+        if not all(tail.links for tail in tails):
+            pending.append(link)
+        if not pending:
+            return Chain([link, *found], [])
+        if not best.links:
+            best = Chain([link, *found], pending)
+    return best
 
 
 def group_key(range_number: int, number: int) -> str:
@@ -177,11 +182,11 @@ def read_settlements(
     found: dict[str, list[Settlement]] = {}
     for part in parts:
         lists = json.loads(zlib.decompress(packed[part["Item"].removeprefix("part#")]))
-        for text, (rejected, rest, next_chunk, users) in lists.items():
+        for text, (rejected, rest, next_chunks, users) in lists.items():
             settlement = Settlement(
                 [tuple(one) for one in rejected],
                 [(account, tags) for account, tags in rest],
-                next_chunk,
+                next_chunks,
                 users,
             )
             found.setdefault(text, []).append(settlement)

@@ -37,11 +37,11 @@ def count_chunk(range_number: int, number: int, size: int, records: Records) -> 
     """How many of a chunk's users are known to be removed, and not to be."""
     if (range_number, number) in records.done:
         return size, 0
-    chain, complete = follow(str(ChunkId(range_number, number)), records.summaries)
-    if not chain:
+    chain = follow(str(ChunkId(range_number, number)), records.summaries)
+    if not chain.links:
         return (0, size) if (range_number, number) in records.stopped else (0, 0)
-    left = min(size, sum(link.rejected for link in chain))
-    pending = 0 if complete else chain[-1].rest
+    left = min(size, sum(link.rejected for link in chain.links))
+    pending = sum(link.rest for link in chain.pending)
     return max(0, size - left - pending), left
 
 
@@ -55,5 +55,5 @@ def is_chunk_settled(range_number: int, number: int, records: Records) -> bool:
     key = (range_number, number)
     if key in records.done:
         return True
-    chain, complete = follow(str(ChunkId(*key)), records.summaries)
-    return complete if chain else key in records.stopped
+    chain = follow(str(ChunkId(*key)), records.summaries)
+    return not chain.pending if chain.links else key in records.stopped

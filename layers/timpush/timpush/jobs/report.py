@@ -70,18 +70,19 @@ class Recorded:
         key = (self.range_number, number)
         if key in self.records.done:
             return Fate()
-        chain, complete = follow(str(ChunkId(*key)), self.settlements)
-        if not chain:
+        chain = follow(str(ChunkId(*key)), self.settlements)
+        if not chain.links:
             stopped = key in self.records.stopped
             sent = STOPPED if stopped else UNSETTLED
             return Fate(others=sent if stopped or number < self.sent_to else self.unsent)
         rejected: dict[tuple[str, str], Reason] = {}
-        for link in chain:
+        for link in chain.links:
             for account, tag, code, reason in link.rejected:
                 rejected.setdefault((account, tag), (code, reason))
-        if complete:
+        if not chain.pending:
             return Fate(rejected)
-        pending = frozenset((account, tag) for account, tags in chain[-1].rest for tag in tags)
+        rests = [user for link in chain.pending for user in link.rest]
+        pending = frozenset((account, tag) for account, tags in rests for tag in tags)
         return Fate(rejected, UNSETTLED, pending)
 
 

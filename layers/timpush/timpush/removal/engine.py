@@ -143,6 +143,11 @@ class Removal:
         self._isolating: list[tuple[int, int, int, Call]] = []
         self._ready = deque(Call(users) for users in cut(self._unexpired_wanted()))
 
+    @property
+    def down(self) -> bool:
+        """Whether TIMPush was found down."""
+        return self.stopped.startswith("down")
+
     def run(self) -> None:
         """Send what is wanted until all is settled, time is up, or going on makes no sense."""
         if self._ready and self._has_time(self._budget.earliest()):
