@@ -65,8 +65,10 @@ SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
 
 # Nothing of the user's may skip a check, or send the template anywhere.
 CHECKOV := env -i PATH="$$PATH" HOME="$(CURDIR)/.tools/checkov" LC_ALL=C.UTF-8 \
-	.tools/checkov/bin/checkov --framework cloudformation --skip-download --quiet --compact
-TRANSLATED := .aws-sam/translated.json
+	.tools/checkov/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download \
+	--quiet --compact
+TEMPLATES := template.yaml monitoring/template.yaml
+TRANSLATED := .aws-sam/translated
 
 # Import paths are those of pytest, said once in pyproject.toml.
 PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
@@ -81,7 +83,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -122,6 +124,9 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
+trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time (1 min)
+	@$(LOCAL) $(BIN)/python -m reliability.trouble $(ARGS)
+
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the call budget a full queue uses (3 min; ARGS="--cpu 0.29": on Lambda's share of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)
 
@@ -142,9 +147,9 @@ types: .venv/.stamp ## Check types (30 s)
 	@$(BIN)/mypy
 
 template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated (20 s)
-	$(SAM) validate --lint --template template.yaml
+	@for template in $(TEMPLATES); do $(SAM) validate --lint --template $$template; done
 	@$(LOCAL) $(BIN)/python -m template.translate $(TRANSLATED)
-	$(CHECKOV) --file template.yaml $(TRANSLATED)
+	$(CHECKOV) --file $(TEMPLATES) $(TRANSLATED)/*.json
 
 lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says (2 s)
 	@$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"

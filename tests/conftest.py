@@ -10,7 +10,7 @@ from support.api import Api, serving
 from support.clients import refusing_url, secrets_client, sqs_client
 from support.rotation import moto_server
 from support.worker import Worker, working
-from template.translate import Template, load, translate
+from template.translate import TEMPLATES, Template, load, translate
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -69,3 +69,9 @@ def written() -> Template:
 def translated(written: Template) -> Template:
     """What CloudFormation makes of it; tests must not change it."""
     return translate(written)
+
+
+@pytest.fixture(scope="session")
+def monitoring() -> Template:
+    """The nested application that watches, translated; tests must not change it."""
+    return translate(load(TEMPLATES["monitoring"]))

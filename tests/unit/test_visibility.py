@@ -91,4 +91,5 @@ def test_the_shortest_delays_are_set_first() -> None:
 
 def test_each_thread_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert make_sqs().meta.config.max_pool_connections >= max(SQS_THREADS, SENDERS)
+    connections: Any = make_sqs().meta.config
+    assert connections.max_pool_connections >= max(SQS_THREADS, SENDERS)

@@ -158,7 +158,7 @@ def test_timpush_is_down_or_not_only_where_a_call_says_so(
     assert down(*bodies) == [0]
     worker.timpush.set_fault(Fault("code", code=91000))
     assert down(*bodies) == [1]
-    worker.timpush.clear_faults()
+    worker.timpush.set_fault(None)
     assert down(*bodies) == [0]
 
 

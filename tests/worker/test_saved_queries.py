@@ -10,13 +10,13 @@ from remove_tags_worker import app
 from support.api import Api, document, users
 from support.rotation import captured
 from support.worker import Worker, body, sqs_event
-from template.translate import ROOT, load
+from template.translate import TEMPLATES, load
 from timpush_server import Fault
 
 INSIGHTS_OWN = {"@timestamp", "@log", "@message"}
 QUERIES = {
     name: one["Properties"]["QueryString"]
-    for name, one in load(ROOT / "template.yaml")["Resources"].items()
+    for name, one in load(TEMPLATES["monitoring"])["Resources"].items()
     if one["Type"] == "AWS::Logs::QueryDefinition"
 }
 
