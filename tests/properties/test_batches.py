@@ -344,9 +344,9 @@ class Result:
                 alone.setdefault((tag, str(code)), set()).add(account)
         lost = {tag for account, tag in self.said_of if self.removed((account, tag))}
         refused: dict[str, set[str]] = {}
-        for (tag, code), accounts in alone.items():
+        for (tag, shown), accounts in alone.items():
             if len(accounts) >= ENOUGH_USERS and tag not in lost:
-                refused.setdefault(tag, set()).add(code)
+                refused.setdefault(tag, set()).add(shown)
         return refused
 
     @cached_property

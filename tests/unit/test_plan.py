@@ -13,7 +13,6 @@ from timpush.errors import (
     SecretError,
     TransientError,
     UnknownError,
-    call_error,
 )
 from timpush.outcomes import Ledger, Wanted
 from timpush.removal.backlog import Backlog, Call
@@ -23,6 +22,7 @@ from timpush.removal.plan import Plan, ReadSecret, StartAt, Stop, Wait
 from timpush.removal.results import Results
 from timpush.removal.signing import REFUSED_SECONDS, REREAD_SECONDS, Signing, Standing
 from timpush.removal.verdict import halves, judge, outcome_of
+from timpush.tencent.codes import call_error
 from timpush.tencent.credentials import Credential
 
 UNIX = 1_800_000_000.0
