@@ -61,7 +61,7 @@ class TestList:
             ("Malformed", "-"): (0, 1),
         }
         assert "account not imported" in done.output
-        assert done.output.splitlines()[-1] == "5 messages parked"
+        assert done.output.splitlines()[-1] == "5 messages on the dead-letter queue"
 
     def test_all_stay_and_are_in_sight_again(self, stack: Operated) -> None:
         for number in range(25):
@@ -78,13 +78,16 @@ class TestList:
 
         done = stack.dlq("list", "--limit", 15)
 
-        assert "15 messages parked" in done.output
+        assert "15 messages on the dead-letter queue" in done.output
         assert "15 messages were read: there may be more" in done.output
         assert stack.parked() == (25, 0)
 
     def test_nothing_parked_is_no_fault(self, stack: Operated) -> None:
         done = stack.dlq("list")
-        assert (done.code, done.output.splitlines()[-1]) == (0, "0 messages parked")
+        assert (done.code, done.output.splitlines()[-1]) == (
+            0,
+            "0 messages on the dead-letter queue",
+        )
 
     def test_odd_messages_are_counted_too(self, stack: Operated) -> None:
         user = [{"To_Account": "a", "Tags": ["gold"]}]

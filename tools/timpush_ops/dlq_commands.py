@@ -28,9 +28,9 @@ from timpush_ops.stack import make_client, resolve
 
 @click.group()
 def dlq() -> None:
-    """Look after what is parked on the dead-letter queue.
+    """Read the dead-letter queue, and send users back from there.
 
-    Messages that are looked at stay out of sight of others meanwhile, at most for --seconds.
+    Messages that are read are invisible to others meanwhile, at most for --seconds.
     """
 
 
@@ -55,7 +55,7 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, Any]]:
-    """The parked messages, to be shown again at the end, and a bar for them."""
+    """The messages of the queue, made visible again at the end, and a progress bar."""
     sqs = make_client("sqs")
     reply = sqs.get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
@@ -68,7 +68,7 @@ def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, An
     finally:
         hidden = hold.release()
     if hidden:
-        click.echo(f"{hidden:,} messages stay out of sight for up to {seconds} s", err=True)
+        click.echo(f"{hidden:,} messages stay invisible for up to {seconds} s", err=True)
     if hold.stopped:
         click.echo(f"{hold.stopped}: there may be more", err=True)
 
@@ -76,10 +76,10 @@ def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, An
 @dlq.command("list")
 @target("dead_letter_queue_url")
 @bounded
-def list_parked(
+def list_letters(
     stack_name: str | None, dead_letter_queue_url: str | None, limit: int, seconds: int
 ) -> None:
-    """Count parked users by code and job. Deletes nothing."""
+    """Count rejected users by code and job. Deletes nothing."""
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
     users: Counter[tuple[str, str]] = Counter()
     messages: Counter[tuple[str, str]] = Counter()
@@ -90,8 +90,8 @@ def list_parked(
             total += len(letters)
             for letter in letters:
                 add_letter(letter, users, messages)
-    show_parked(users, messages)
-    click.echo(f"{total:,} messages parked")
+    show_counts(users, messages)
+    click.echo(f"{total:,} messages on the dead-letter queue")
 
 
 def add_letter(
@@ -106,7 +106,7 @@ def add_letter(
     messages.update({(code, letter.job) for user in letter.users for code in user.codes})
 
 
-def show_parked(users: Counter[tuple[str, str]], messages: Counter[tuple[str, str]]) -> None:
+def show_counts(users: Counter[tuple[str, str]], messages: Counter[tuple[str, str]]) -> None:
     if not messages:
         return
     width = max(len("job"), *(len(job) for _, job in messages))
@@ -117,7 +117,7 @@ def show_parked(users: Counter[tuple[str, str]], messages: Counter[tuple[str, st
         click.echo(f"{code:<16}{shown}".rstrip())
 
 
-code_option = click.option("--code", "codes", multiple=True, help="Only users parked for this.")
+code_option = click.option("--code", "codes", multiple=True, help="Only users with this code.")
 job_option = click.option("--job", default="", callback=check_job, help="Only users of this job.")
 
 
@@ -126,7 +126,7 @@ job_option = click.option("--job", default="", callback=check_job, help="Only us
 @target("dead_letter_queue_url")
 @click.option("--format", "file_format", type=FORMAT, help="By default as the suffix says.")
 @bounded
-def export_parked(
+def export_letters(
     file: str,
     stack_name: str | None,
     dead_letter_queue_url: str | None,
@@ -134,14 +134,14 @@ def export_parked(
     limit: int,
     seconds: int,
 ) -> None:
-    """Write what is parked to FILE (- is standard output). Deletes nothing.
+    """Write the dead-letter queue to FILE (- is standard output). Deletes nothing.
 
     CSV has a row a tag, JSON lines a line a user; `send` reads both. A malformed message has no
     users: it is a row without account, or a line with its body.
     """
     chosen = file_format or guess_format(Path(file))
     if not chosen:
-        raise click.UsageError("the file's name tells no format: give --format")
+        raise click.UsageError("the format cannot be inferred from the file name: give --format")
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
     if file != "-" and Path(file).exists():
         raise click.UsageError(f"{file} exists")
@@ -166,7 +166,7 @@ def export_parked(
 @group_id_option
 @not_after_option
 @bounded
-def send_back_parked(
+def send_back_letters(
     stack_name: str | None,
     queue_url: str | None,
     dead_letter_queue_url: str | None,
@@ -179,9 +179,9 @@ def send_back_parked(
     limit: int,
     seconds: int,
 ) -> None:
-    """Send parked users back to the queue, once the cause is mended.
+    """Send rejected users back to the queue, once the cause is fixed.
 
-    A user that was parked for several codes goes back when all of them are named. Malformed
+    A user that was rejected with several codes goes back when all of them are named. Malformed
     messages and expired users go back only when --code names Malformed or Expired. A removal that
     is made late also takes away a tag that the user was given again meanwhile: see --not-after.
     """
@@ -194,7 +194,7 @@ def send_back_parked(
     queues = Queues(make_client("sqs"), *urls, not_after, message_group_id)
     with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
         choice = Choice(frozenset(codes), job)
-        if yes:  # by then, whatever the worker parks again is later than the hold's beginning
+        if yes:  # so that what the worker dead-letters again is later than `began`
             time.sleep(CLOCK_SECONDS)
         result = send_back(hold, choice, queues, not yes, shown.update)
     show_result(result, yes)
@@ -209,9 +209,11 @@ def show_result(result: Result, done: bool) -> None:
     if not done:
         click.echo("nothing was changed: repeat with --yes to do it")
     if result.undeleted:
-        click.echo(f"{result.undeleted:,} went back but may still be parked", err=True)
+        click.echo(
+            f"{result.undeleted:,} went back but may still be on the dead-letter queue", err=True
+        )
     if result.refused:
         raise click.ClickException(
             f"SQS did not take everything ({counted(result.refused)}): what it did not take is "
-            "still parked"
+            "still on the dead-letter queue"
         )
