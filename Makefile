@@ -75,7 +75,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find layers functions -type f -not -name '*.pyc'))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc'))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
@@ -101,7 +101,7 @@ local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try 
 ##@ Operate
 # The arguments reach no shell: what is special to it is left as it is. ./ops is the better way.
 ops: export OPS_ARGS := $(value ARGS)
-ops: .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
+ops: .tools/python .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
 	@"$$(cat .tools/python)" -c 'import os, shlex; \
 	  os.execv("./ops", ["./ops", *(shlex.split(os.environ["OPS_ARGS"]) or ["--help"])])'
 
@@ -121,7 +121,7 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
-outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
+outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
 trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time (1 min)

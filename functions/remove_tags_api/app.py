@@ -1,6 +1,7 @@
 """Signed request -> one call to TIMPush, the rest onto the queue; the reply names each outcome.
 
-POST /v1/remove-tags with a message body as its body. docs/openapi.yaml describes every reply.
+POST /v1/remove-tags with a message body as its body; jobs.py has the routes of jobs.
+docs/openapi.yaml describes every reply.
 """
 
 import os
@@ -14,7 +15,7 @@ from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
-from remove_tags_api import reply, report
+from remove_tags_api import jobs, reply, report
 from remove_tags_api.reply import QUEUED, TOO_LARGE, Settled, sort_users
 from remove_tags_api.request import RefusedError, header, prefers_async, read_body
 from timpush.aws import make_secrets_manager, make_sqs
@@ -36,9 +37,11 @@ if TYPE_CHECKING:
 QUEUE_SECONDS = 4.0
 """Kept free after the call, to queue what it did not settle and to reply."""
 REPLY_SECONDS = 0.5
+UNKNOWN = "what became of the users is not known; "
 
 logger = Logger()
 app = APIGatewayRestResolver()
+app.include_router(jobs.router)
 
 
 @dataclass
@@ -144,7 +147,7 @@ def refuse_malformed(error: MalformedMessageError) -> Response[str]:
 @app.not_found
 def refuse_path(_error: NotFoundError) -> Response[str]:
     """404: only where no API Gateway stands in front."""
-    detail = "there is POST /v1/remove-tags"
+    detail = "there are /v1/remove-tags (POST) and /v1/jobs (GET, POST, DELETE)"
     return reply.problem(HTTPStatus.NOT_FOUND, detail, app.context["request_id"])
 
 
@@ -152,5 +155,6 @@ def refuse_path(_error: NotFoundError) -> Response[str]:
 def fail(_error: Exception) -> Response[str]:
     """500, without internals."""
     logger.exception("unexpected error")
-    detail = "unexpected error: what became of the users is not known; it is safe to send again"
+    users = "" if app.current_event.path.startswith(jobs.PATH) else UNKNOWN
+    detail = f"unexpected error: {users}it is safe to send again"
     return reply.problem(HTTPStatus.INTERNAL_SERVER_ERROR, detail, app.context["request_id"])

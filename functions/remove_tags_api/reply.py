@@ -133,5 +133,11 @@ def respond(
     headers: dict[str, str],
 ) -> Response[str]:
     """A reply in JSON that holds the request id."""
-    full = {"requestId": request_id} | document
-    return Response(int(status), content_type, encode(full), headers)
+    return json_response(status, {"requestId": request_id} | document, content_type, headers)
+
+
+def json_response(
+    status: HTTPStatus, document: Any, content_type: str, headers: dict[str, str]
+) -> Response[str]:
+    """A reply in JSON."""
+    return Response(int(status), content_type, encode(document), headers)

@@ -11,6 +11,7 @@ from aws_lambda_powertools import Logger
 
 from remove_tags_worker import report
 from remove_tags_worker.batch import Batch, read_batch, uncollected
+from remove_tags_worker.jobs import JobsTable, drop_stopped, record_jobs
 from timpush.aws import make_secrets_manager, make_sqs
 from timpush.queue.attributes import Record
 from timpush.queue.delays import set_delays
@@ -50,6 +51,11 @@ class Worker:
         """Made when something fails: a start in which all goes well does without."""
         return make_sqs()
 
+    @cached_property
+    def jobs(self) -> JobsTable:
+        """The table of jobs, and what is remembered of it."""
+        return JobsTable(self.settings.jobs_table, self.environment.clock)
+
 
 @lru_cache(maxsize=1)
 def make_worker(settings: Settings) -> Worker:
@@ -83,12 +89,14 @@ def handle(
     began = worker.environment.clock() if began is None else began
     with uncollected():
         batch = read_batch(records)
+        jobs = drop_stopped(batch, worker.jobs)
         wanted = merge(batch.documents.values())
         removal = Removal(wanted, worker.environment, deadline - SETTLE_SECONDS, began)
     removal.run()
     batch.settle(removal.ledger)
     send_dead_letters(batch, worker, deadline - REPLY_SECONDS)
     send_rests(batch, worker, deadline - REPLY_SECONDS)
+    record_jobs(batch, jobs, worker.jobs, deadline - REPLY_SECONDS)
     delay_returned(batch, worker, deadline - REPLY_SECONDS)
     report.report(batch, removal, worker, worker.environment.clock() - began)
     return {"batchItemFailures": [{"itemIdentifier": one} for one in batch.failures()]}

@@ -35,10 +35,12 @@ Attributes = dict[str, str]
 
 @dataclass(frozen=True)
 class Done:
-    """What a command printed, on standard output and error together, and its exit code."""
+    """What a command printed, on standard error and output together and on the latter alone, and
+    its exit code."""
 
     output: str
     code: int
+    stdout: str = ""
 
 
 @dataclass
@@ -52,13 +54,10 @@ class Operated:
 
     def run(self, *arguments: object) -> Done:
         """Run a command in this process."""
-        result = CliRunner().invoke(cli, [str(one) for one in arguments])
+        result = CliRunner(mix_stderr=False).invoke(cli, [str(one) for one in arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
-        return Done(result.output, result.exit_code)
-
-    def send(self, file: Path, *options: object) -> Done:
-        return self.run("send", file, "--queue-url", self.queue_url, *options)
+        return Done(result.stderr + result.stdout, result.exit_code, result.stdout)
 
     def dlq(self, command: str, *options: object) -> Done:
         url = ("--dead-letter-queue-url", self.dead_letter_queue_url)

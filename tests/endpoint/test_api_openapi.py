@@ -2,54 +2,27 @@
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-import yaml
 from hypothesis import event, given
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
-from referencing import Registry
-from referencing.jsonschema import DRAFT202012
 
 from remove_tags_api.request import MAX_BODY_BYTES
+from support import openapi
 from support.api import Api, Reply, document, losing, users
 from support.examples import EXAMPLES
+from support.openapi import SPEC, conforms
 
-DOCUMENT = Path(__file__).parents[2] / "docs/openapi.yaml"
-SPEC: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
-OPERATION = SPEC["paths"]["/v1/remove-tags"]["post"]
-REGISTRY = Registry().with_resource("urn:spec", DRAFT202012.create_resource(SPEC))
+PATH = "/v1/remove-tags"
+OPERATION = SPEC["paths"][PATH]["post"]
 OF_API_GATEWAY = {"403", "429", "504"}
 
 
-def conforms(value: Any, *path: str) -> list[str]:
-    """What of a value breaks the schema that stands at this place of the document."""
-    pointer = "/".join(part.replace("~", "~0").replace("/", "~1") for part in path)
-    validator = Draft202012Validator({"$ref": f"urn:spec#/{pointer}"}, registry=REGISTRY)
-    return [error.message for error in validator.iter_errors(value)]
-
-
-def schema_of(status: str, media_type: str) -> tuple[str, ...]:
-    where = ("paths", "/v1/remove-tags", "post", "responses", status, "content", media_type)
-    return (*where, "schema")
-
-
 def check(reply: Reply) -> None:
-    """The reply is one that the document describes."""
-    described = OPERATION["responses"][str(reply.status)]
-    media_type = reply.headers["content-type"]
-    assert media_type in described["content"]
-    assert conforms(reply.content, *schema_of(str(reply.status), media_type)) == []
-    headers = {name.lower(): one for name, one in described.get("headers", {}).items()}
-    assert set(reply.headers) - {"content-type"} <= set(headers)
-    for name, one in headers.items():
-        assert name in reply.headers or not one["required"]
-        if name in reply.headers:
-            assert Draft202012Validator(one["schema"]).is_valid(reply.headers[name])
+    openapi.check(reply, PATH, "post")
 
 
 def test_document_is_valid() -> None:
@@ -160,11 +133,7 @@ def test_described_are_the_statuses_of_the_function_and_of_api_gateway_alone() -
 
 
 def test_each_status_has_an_example_that_is_as_described() -> None:
-    for status, response in OPERATION["responses"].items():
-        for media_type, content in response["content"].items():
-            assert content["examples"], status
-            for example in content["examples"].values():
-                assert conforms(example["value"], *schema_of(status, media_type)) == []
+    assert openapi.wrong_examples(PATH, "post") == []
 
 
 def test_each_example_of_a_request_is_answered_at_once(api: Api) -> None:

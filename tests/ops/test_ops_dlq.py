@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from support.ops import SECONDS, Gate, Operated, operated, users_of
+from timpush.jobs.rows import Row, Rules, read_rows
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ class TestList:
             ("Malformed", "-"): (0, 1),
         }
         assert "account not imported" in done.output
-        assert done.output.splitlines()[-1] == "5 messages on the dead-letter queue"
+        assert done.output.splitlines()[-1] == "5 messages parked"
 
     def test_all_stay_and_are_in_sight_again(self, stack: Operated) -> None:
         for number in range(25):
@@ -78,16 +79,13 @@ class TestList:
 
         done = stack.dlq("list", "--limit", 15)
 
-        assert "15 messages on the dead-letter queue" in done.output
+        assert "15 messages parked" in done.output
         assert "15 messages were read: there may be more" in done.output
         assert stack.parked() == (25, 0)
 
     def test_nothing_parked_is_no_fault(self, stack: Operated) -> None:
         done = stack.dlq("list")
-        assert (done.code, done.output.splitlines()[-1]) == (
-            0,
-            "0 messages on the dead-letter queue",
-        )
+        assert (done.code, done.output.splitlines()[-1]) == (0, "0 messages parked")
 
     def test_odd_messages_are_counted_too(self, stack: Operated) -> None:
         user = [{"To_Account": "a", "Tags": ["gold"]}]
@@ -129,19 +127,35 @@ class TestExport:
         assert (refused["JobId"], refused["SourceMessageId"]) == ("spring", "source-1")
         assert [line["Body"] for line in lines if "Body" in line] == ["no JSON"]
 
-    @pytest.mark.parametrize("suffix", ["csv", "jsonl"])
-    def test_send_reads_what_was_exported(
-        self, stack: Operated, tmp_path: Path, suffix: str
+    def test_a_job_reads_the_json_lines_that_were_exported(
+        self, stack: Operated, tmp_path: Path
     ) -> None:
         odd = ['a,b"c', "x|y", "line\nbreak"]
         stack.park({"UserTags": [{"To_Account": "=odd; user", "Tags": odd}]}, ErrorCode="70107")
-        file = tmp_path / f"parked.{suffix}"
+        file = tmp_path / "parked.jsonl"
         stack.dlq("export", file)
 
-        done = stack.send(file)
+        lines = file.read_bytes().splitlines(keepends=True)
 
-        assert done.code == 0, done.output
-        assert users_of(stack.take()) == {("=odd; user", tag): 1 for tag in odd}
+        assert list(read_rows(lines, Rules("jsonl"), True)) == [Row(1, "=odd; user", odd)]
+
+    def test_counts_are_printed_as_json(self, stack: Operated) -> None:
+        stack.park_users({"a": 70107, "b": 70107}, JobId="spring")
+        stack.park("no JSON", ErrorCode="Malformed", Reason="why")
+
+        done = stack.dlq("list", "--output", "json")
+
+        assert json.loads(done.stdout) == {
+            "Messages": 2,
+            "Codes": [
+                {"ErrorCode": "70107", "JobId": "spring", "Users": 2, "Messages": 1},
+                {"ErrorCode": "Malformed", "JobId": "", "Users": 0, "Messages": 1},
+            ],
+        }
+
+    def test_one_message_is_one(self, stack: Operated) -> None:
+        stack.park_users({"a": 70107})
+        assert stack.dlq("list").output.splitlines()[-1] == "1 message parked"
 
     def test_a_file_that_is_there_is_not_overwritten(self, stack: Operated, tmp_path: Path) -> None:
         file = tmp_path / "parked.csv"
@@ -242,7 +256,7 @@ class TestSendBack:
         both = stack.dlq("send-back", "--code", 90034, "--code", "Expired", "--yes")
 
         assert "sent back 0 users" in first.output
-        assert "sent back 1 users of 1 messages" in both.output
+        assert "sent back 1 user of 1 message" in both.output
         assert stack.parked() == (0, 0)
 
     def test_a_time_after_which_it_is_too_late_is_kept_and_can_be_set(
@@ -321,4 +335,4 @@ class TestSendBack:
             worker.join(SECONDS)
         # Then it goes back once
         assert done.code == 0
-        assert "sent back 1 users of 1 messages" in done.output
+        assert "sent back 1 user of 1 message" in done.output

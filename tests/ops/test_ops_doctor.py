@@ -142,10 +142,10 @@ class TestHealthy:
         )
 
         done = deployed.stack.run("doctor", "--stack-name", stack_name)
-        lacking = deployed.stack.run("status", "job", "--stack-name", stack_name)
+        lacking = deployed.stack.run("jobs", "--stack-name", stack_name)
 
         assert done.code == 0
-        assert (lacking.code, "no output WorkerLogGroupName" in lacking.output) == (2, True)
+        assert (lacking.code, "no output JobsTableName" in lacking.output) == (2, True)
 
     def test_no_log_line_at_any_level_holds_the_usersig(
         self, deployed: Deployed, caplog: pytest.LogCaptureFixture

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from reliability.outage import MAX_RECEIVE_COUNT
 from support.environment import worker_environment
 from template.deployment import Deployment
 from template.reading import allowed, of_type, properties
@@ -47,8 +48,16 @@ def test_messages_that_crash_the_worker_are_given_up(translated: Template) -> No
         "maxReceiveCount": {"Ref": "MaxReceiveCount"},
     }
     parameter = translated["Parameters"]["MaxReceiveCount"]
-    assert parameter["Default"] == 100
     assert parameter["MinValue"] >= 5
+    assert parameter["Default"] == MAX_RECEIVE_COUNT, "what make outage shows is for this number"
+
+
+def test_a_message_that_crashes_the_worker_is_moved_before_it_is_deleted(
+    translated: Template,
+) -> None:
+    queue = properties(translated, "RemoveTagsQueue")
+    most = translated["Parameters"]["MaxReceiveCount"]["MaxValue"]
+    assert most * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
 
 
 @pytest.mark.parametrize("name", QUEUES)

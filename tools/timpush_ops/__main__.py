@@ -1,4 +1,4 @@
-"""Run the commands: python tools/timpush_ops, from any folder."""
+"""Run the commands: ./ops, or python tools/timpush_ops, from any folder."""
 
 import sys
 from pathlib import Path
@@ -11,7 +11,7 @@ def main() -> None:
         sys.path[:1] = [str(root / "layers/timpush"), str(root / "tools")]
     from timpush_ops.cli import cli
 
-    cli(prog_name="timpush_ops")
+    cli(prog_name="ops")
 
 
 if __name__ == "__main__":

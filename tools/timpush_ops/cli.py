@@ -1,11 +1,11 @@
-"""The command line. Exit codes: 0 done, 1 faults were found or not all was done, 2 wrong usage."""
+"""The command line."""
 
 import sys
 import time
-from datetime import UTC, datetime
 from typing import Any
 
 import click
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
@@ -18,13 +18,19 @@ from timpush_ops.budget import BudgetError
 from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, examine
-from timpush_ops.journal import JournalError
+from timpush_ops.follow import FollowError
+from timpush_ops.job_commands import job, jobs
 from timpush_ops.mapping import MappingError, switch_mapping
-from timpush_ops.options import check_job, target
+from timpush_ops.options import target
+from timpush_ops.output import examples
 from timpush_ops.send_command import send
 from timpush_ops.stack import TargetError, make_client, resolve
-from timpush_ops.status import Status, read_status
+from timpush_ops.upload import UploadError
 
+FAILURES = (
+    *(ClientError, BotoCoreError, Boto3Error),
+    *(BudgetError, FollowError, MappingError, UploadError, OSError),
+)
 REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
 
@@ -38,14 +44,7 @@ class Commands(click.Group):
             raise click.UsageError(str(error)) from None
         except (NoCredentialsError, NoRegionError) as error:
             raise click.ClickException(f"{error} {REACH}") from None
-        except (
-            ClientError,
-            BotoCoreError,
-            JournalError,
-            MappingError,
-            BudgetError,
-            OSError,
-        ) as error:
+        except FAILURES as error:
             raise click.ClickException(str(error)) from None
         except ValueError as error:
             if "endpoint" not in str(error):
@@ -53,17 +52,26 @@ class Commands(click.Group):
             raise click.ClickException(f"{error} (AWS_ENDPOINT_URL)") from None
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=examples(
+        "doctor --stack-name NAME", "send winback.csv --stack-name NAME", "jobs --stack-name NAME"
+    )
+    + "\n\nExit codes: 0 done; 1 not all was done, and the message says why; 2 wrong usage. "
+    "`send` and `job` have more.",
+)
 def cli() -> None:
-    """Operate a deployed stack: check it, send it a file of users, look after what is parked.
+    """Operate a deployed stack: check it, send it a file of users, follow jobs, look after what is
+    on the dead-letter queue.
 
     AWS is reached by the usual environment variables and profiles (AWS_PROFILE, AWS_REGION,
-    AWS_ENDPOINT_URL, ...).
+    AWS_ENDPOINT_URL, ...). COMMAND --help has examples.
     """
     guard_logs()
 
 
-@cli.command()
+@cli.command(epilog=examples("doctor --stack-name NAME"))
 @target("function_name")
 def doctor(stack_name: str | None, function_name: str | None) -> None:
     """Check settings, secret, UserSig, admin right, queues and mapping.
@@ -87,62 +95,14 @@ def show_check(check: Check) -> None:
         click.echo(f"{'':<21}mend: {check.mend}")
 
 
-@cli.command()
-@click.argument("job", callback=check_job)
-@target("log_group_name")
-@click.option(
-    "--hours",
-    type=click.IntRange(1),
-    default=120,
-    show_default=True,
-    help="How far back to read the logs; a message lives 96 hours on the queue.",
-)
-def status(job: str, stack_name: str | None, log_group_name: str | None, hours: int) -> None:
-    """Say how far JOB is, from the worker's summary lines.
-
-    sent is what `send` counted before it began, also what a killed `send` has yet to send. pending
-    is sent less removed and parked: on the queue, coming back, or moved to the dead-letter queue by
-    SQS itself. A message that SQS delivers twice is counted twice, and so are users that are
-    parked, sent back and settled again: pending is then too small by as many. handed back counts
-    each time that a user came back.
-    """
-    found = resolve(stack_name, {"log_group_name": log_group_name})
-    since = time.time() - hours * 3_600
-    result = read_status(make_client("logs"), found["log_group_name"], job, since)
-    if not result.lines and not result.left_out:
-        raise click.ClickException(
-            f"no summary line names {job} since {datetime.fromtimestamp(since, UTC):%Y-%m-%d %H:%M}"
-            " UTC: nothing of it was worked on yet, or the log level is above INFO"
-        )
-    show_status(result)
-
-
-def show_status(result: Status) -> None:
-    counts = result.counts
-    pending = max(0, result.sent - result.settled)
-    for name, number in (
-        ("sent", result.sent or None),
-        ("removed", counts["removed"]),
-        ("parked", counts["parked"]),
-        ("pending", pending if result.sent else None),
-        ("handed back", counts["handed_back"]),
-    ):
-        click.echo(f"{name:<12}{'unknown' if number is None else f'{number:,}':>14}")
-    if result.sent and result.settled > result.sent:
-        more = result.settled - result.sent
-        click.echo(f"{more:,} more were settled than sent: delivered twice, or sent back")
-    if result.left_out:
-        click.echo(f"{result.left_out:,} lines held too many jobs to count this one: too low")
-
-
-@cli.command()
+@cli.command(epilog=examples("pause --stack-name NAME"))
 @target("mapping_id")
 def pause(stack_name: str | None, mapping_id: str | None) -> None:
     """Take no more messages from the queue: they wait there, for at most 4 days."""
     switch(stack_name, mapping_id, enabled=False)
 
 
-@cli.command()
+@cli.command(epilog=examples("resume --stack-name NAME"))
 @target("mapping_id")
 def resume(stack_name: str | None, mapping_id: str | None) -> None:
     """Take messages from the queue again."""
@@ -154,6 +114,5 @@ def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> 
     click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
 
 
-cli.add_command(budget)
-cli.add_command(send)
-cli.add_command(dlq)
+for command in (send, jobs, job, budget, dlq):
+    cli.add_command(command)

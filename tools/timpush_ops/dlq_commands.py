@@ -9,28 +9,35 @@ from typing import Any
 
 import click
 
+from timpush.jobs.rows import guess_format
 from timpush.tencent.codes import meaning
 from timpush_ops.dead_letters import CLOCK_SECONDS, Hold, Letter, server_time
 from timpush_ops.export import make_writer
 from timpush_ops.options import (
     FORMAT,
-    bar,
     check_job,
-    counted,
     group_id_option,
     not_after_option,
     target,
 )
-from timpush_ops.rows import guess_format
+from timpush_ops.output import (
+    bar,
+    counted,
+    examples,
+    output_option,
+    plural,
+    show_json,
+    show_table,
+)
 from timpush_ops.send_back import Choice, Queues, Result, send_back
 from timpush_ops.stack import make_client, resolve
 
 
 @click.group()
 def dlq() -> None:
-    """Read the dead-letter queue, and send users back from there.
+    """Look after what is parked on the dead-letter queue.
 
-    Messages that are read are invisible to others meanwhile, at most for --seconds.
+    Messages that are looked at stay out of sight of others meanwhile, at most for --seconds.
     """
 
 
@@ -55,7 +62,7 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, Any]]:
-    """The messages of the queue, made visible again at the end, and a progress bar."""
+    """The parked messages, to be shown again at the end, and a bar for them."""
     sqs = make_client("sqs")
     reply = sqs.get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
@@ -68,18 +75,27 @@ def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, An
     finally:
         hidden = hold.release()
     if hidden:
-        click.echo(f"{hidden:,} messages stay invisible for up to {seconds} s", err=True)
+        shown_again = f"hidden from others for up to {seconds} s"
+        click.echo(f"{plural(hidden, 'message')} {shown_again}", err=True)
     if hold.stopped:
         click.echo(f"{hold.stopped}: there may be more", err=True)
 
 
-@dlq.command("list")
+@dlq.command(
+    "list",
+    epilog=examples("dlq list --stack-name NAME", "dlq list --stack-name NAME --output json"),
+)
 @target("dead_letter_queue_url")
 @bounded
-def list_letters(
-    stack_name: str | None, dead_letter_queue_url: str | None, limit: int, seconds: int
+@output_option
+def list_parked(
+    stack_name: str | None,
+    dead_letter_queue_url: str | None,
+    limit: int,
+    seconds: int,
+    output: str,
 ) -> None:
-    """Count rejected users by code and job. Deletes nothing."""
+    """Count parked users by code and job. Deletes nothing."""
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
     users: Counter[tuple[str, str]] = Counter()
     messages: Counter[tuple[str, str]] = Counter()
@@ -90,8 +106,18 @@ def list_letters(
             total += len(letters)
             for letter in letters:
                 add_letter(letter, users, messages)
-    show_counts(users, messages)
-    click.echo(f"{total:,} messages on the dead-letter queue")
+    counts: list[dict[str, Any]] = [
+        {"ErrorCode": code, "JobId": job, "Users": users[code, job], "Messages": number}
+        for (code, job), number in sorted(
+            messages.items(), key=lambda one: (-users[one[0]], one[0])
+        )
+    ]
+    counts.sort(key=lambda one: (-one["Users"], one["ErrorCode"], one["JobId"]))
+    if output == "json":
+        show_json({"Messages": total, "Codes": counts})
+        return
+    show_parked(counts)
+    click.echo(f"{plural(total, 'message')} parked")
 
 
 def add_letter(
@@ -106,27 +132,31 @@ def add_letter(
     messages.update({(code, letter.job) for user in letter.users for code in user.codes})
 
 
-def show_counts(users: Counter[tuple[str, str]], messages: Counter[tuple[str, str]]) -> None:
-    if not messages:
+def show_parked(counts: list[dict[str, Any]]) -> None:
+    if not counts:
         return
-    width = max(len("job"), *(len(job) for _, job in messages))
-    click.echo(f"{'code':<16}{'users':>12}{'messages':>12}  {'job':<{width}}  meaning")
-    for (code, job), number in sorted(messages.items(), key=lambda one: (-users[one[0]], one[0])):
-        says = meaning(int(code)) if code.isdigit() else ""
-        shown = f"{users[code, job]:>12,}{number:>12,}  {job or '-':<{width}}  {says}"
-        click.echo(f"{code:<16}{shown}".rstrip())
+    rows = [
+        (one["ErrorCode"], one["Users"], one["Messages"], one["JobId"] or "-", says(one))
+        for one in counts
+    ]
+    show_table(("CODE", "USERS", "MESSAGES", "JOB", "MEANING"), rows)
 
 
-code_option = click.option("--code", "codes", multiple=True, help="Only users with this code.")
+def says(count: dict[str, Any]) -> str:
+    code = count["ErrorCode"]
+    return meaning(int(code)) if code.isdigit() else ""
+
+
+code_option = click.option("--code", "codes", multiple=True, help="Only users parked for this.")
 job_option = click.option("--job", default="", callback=check_job, help="Only users of this job.")
 
 
-@dlq.command("export")
+@dlq.command("export", epilog=examples("dlq export parked.csv --stack-name NAME"))
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @target("dead_letter_queue_url")
-@click.option("--format", "file_format", type=FORMAT, help="By default as the suffix says.")
+@click.option("--format", "file_format", type=FORMAT, help="Default: from the file name.")
 @bounded
-def export_letters(
+def export_parked(
     file: str,
     stack_name: str | None,
     dead_letter_queue_url: str | None,
@@ -134,14 +164,14 @@ def export_letters(
     limit: int,
     seconds: int,
 ) -> None:
-    """Write the dead-letter queue to FILE (- is standard output). Deletes nothing.
+    """Write what is parked to FILE (- is standard output). Deletes nothing.
 
-    CSV has a row a tag, JSON lines a line a user; `send` reads both. A malformed message has no
-    users: it is a row without account, or a line with its body.
+    CSV has a row a tag, to look at; JSON lines have a line a user, and `send` reads them again. A
+    malformed message has no users: it is a row without account, or a line with its body.
     """
-    chosen = file_format or guess_format(Path(file))
+    chosen = file_format or guess_format(file)
     if not chosen:
-        raise click.UsageError("the format cannot be inferred from the file name: give --format")
+        raise click.UsageError("the format can't be inferred from the file name: give --format")
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
     if file != "-" and Path(file).exists():
         raise click.UsageError(f"{file} exists")
@@ -154,10 +184,16 @@ def export_letters(
                 total += len(letters)
                 for letter in letters:
                     write(letter)
-    click.echo(f"{total:,} messages exported", err=True)
+    click.echo(f"{plural(total, 'message')} exported", err=True)
 
 
-@dlq.command("send-back")
+@dlq.command(
+    "send-back",
+    epilog=examples(
+        "dlq send-back --code 70107 --stack-name NAME          # says what it would do",
+        "dlq send-back --code 70107 --stack-name NAME --yes    # does it",
+    ),
+)
 @target("queue_url", "dead_letter_queue_url")
 @code_option
 @job_option
@@ -166,7 +202,7 @@ def export_letters(
 @group_id_option
 @not_after_option
 @bounded
-def send_back_letters(
+def send_back_parked(
     stack_name: str | None,
     queue_url: str | None,
     dead_letter_queue_url: str | None,
@@ -179,9 +215,9 @@ def send_back_letters(
     limit: int,
     seconds: int,
 ) -> None:
-    """Send rejected users back to the queue, once the cause is fixed.
+    """Send parked users back to the queue, once the cause is fixed.
 
-    A user that was rejected with several codes goes back when all of them are named. Malformed
+    A user that was parked for several codes goes back when all of them are named. Malformed
     messages and expired users go back only when --code names Malformed or Expired. A removal that
     is made late also takes away a tag that the user was given again meanwhile: see --not-after.
     """
@@ -194,26 +230,27 @@ def send_back_letters(
     queues = Queues(make_client("sqs"), *urls, not_after, message_group_id)
     with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
         choice = Choice(frozenset(codes), job)
-        if yes:  # so that what the worker dead-letters again is later than `began`
+        if yes:  # by then, whatever the worker parks again is later than the hold's beginning
             time.sleep(CLOCK_SECONDS)
         result = send_back(hold, choice, queues, not yes, shown.update)
     show_result(result, yes)
 
 
 def show_result(result: Result, done: bool) -> None:
-    what = f"{result.users:,} users of {result.messages:,} messages"
+    what = f"{plural(result.users, 'user')} of {plural(result.messages, 'message')}"
     codes = f" ({counted(result.codes)})" if result.codes else ""
     click.echo(
-        f"{'sent' if done else 'would send'} back {what}{codes}; {result.kept:,} others stay"
+        f"{'sent' if done else 'would send'} back {what}{codes}; "
+        f"{plural(result.kept, 'other message')} {'stays' if result.kept == 1 else 'stay'}"
     )
     if not done:
         click.echo("nothing was changed: repeat with --yes to do it")
     if result.undeleted:
         click.echo(
-            f"{result.undeleted:,} went back but may still be on the dead-letter queue", err=True
+            f"{plural(result.undeleted, 'message')} went back but may still be parked", err=True
         )
     if result.refused:
         raise click.ClickException(
             f"SQS did not take everything ({counted(result.refused)}): what it did not take is "
-            "still on the dead-letter queue"
+            "still parked"
         )

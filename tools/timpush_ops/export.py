@@ -5,9 +5,9 @@ import json
 from collections.abc import Callable
 from typing import IO, Any
 
+from timpush.jobs.rows import Format
 from timpush.queue.dead_letter import Error
 from timpush_ops.dead_letters import Letter
-from timpush_ops.rows import Format
 
 COLUMNS = (
     *("To_Account", "Tag", "ErrorCode", "ErrorInfo"),

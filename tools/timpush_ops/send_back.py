@@ -15,12 +15,13 @@ from timpush.queue.dead_letter import MALFORMED, User, rewrite_letters
 from timpush.queue.sender import Pauses, batches, send_batch, send_until_refused
 from timpush.queue.split import queue_messages
 from timpush_ops.dead_letters import EXPIRED, Hold, Letter
-from timpush_ops.job import PAUSES
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 SENDERS = 8
+PAUSES = (0.2, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Seconds before each further attempt at what SQS did not take."""
 NAMED_ONLY = frozenset({MALFORMED, EXPIRED})
 """Codes that go back only when they are named: the first cannot succeed, and of the second the
 removal is no longer wanted."""

@@ -1,150 +1,116 @@
 """The command `send`."""
 
+import os
 import sys
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from tqdm import tqdm
 
-from timpush_ops.job import (
-    Checked,
-    Sent,
-    Source,
-    check_file,
-    cut_units,
-    job_attributes,
-    make_messages,
-    new_job_id,
-    send_units,
-    unconfirmed_rows,
-)
-from timpush_ops.journal import Journal
-from timpush_ops.options import (
-    FORMAT,
-    bar,
-    check_job,
-    counted,
-    group_id_option,
-    not_after_option,
-    target,
-)
-from timpush_ops.rows import Fault, Row, guess_format, read_rows
+from timpush.errors import MalformedMessageError
+from timpush.jobs.options import NAMES, Options, OptionsError, read_fields, write_options
+from timpush.jobs.rows import SUFFIXES, guess_format
+from timpush.jobs.state import new_job_id, upload_key
+from timpush.jobs.table import read_job
+from timpush.messages import check_user
+from timpush_ops.follow import Follower
+from timpush_ops.job_view import EXIT_CODES, INTERRUPTED, exit_code, follow, make_table, show_job
+from timpush_ops.options import group_id_option, not_after_option, target
+from timpush_ops.output import byte_bar, examples, output_option
 from timpush_ops.stack import make_client, resolve
+from timpush_ops.upload import Upload, upload
+
+NAMES_OF_FILES = (
+    f"the file name must end in {', '.join(SUFFIXES)}, or in that and .gz: it says the format "
+    "(a file of ids takes --tag)"
+)
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "send winback.csv --stack-name NAME",
+        "send ids.txt --tag gold --stack-name NAME",
+        "send winback.csv --stack-name NAME --on-fault skip --not-after 2027-01-31T18:00:00+08:00",
+        "send winback.csv --stack-name NAME --dry-run",
+    )
+    + "\n\n"
+    + EXIT_CODES
+)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@target("queue_url")
-@click.option("--format", "file_format", type=FORMAT, help="By default as the suffix says.")
-@click.option("--tag-separator", default="|", show_default=True, help="Of the CSV column Tags.")
-@click.option("--job", default="", callback=check_job, help="Job id; by default a new one.")
+@target("jobs_bucket", "jobs_table")
+@click.option("--tag", default="", help="FILE holds ids, one a line: remove this tag of each.")
+@click.option("--separator", default="|", show_default=True, help="Of the CSV column Tags.")
+@click.option(
+    "--on-fault",
+    type=click.Choice(["stop", "skip"]),
+    default="stop",
+    show_default=True,
+    help="If a row breaks a rule: send nothing, or send the rest and report the row.",
+)
+@click.option("--dry-run", is_flag=True, help="Only check the file.")
+@click.option("--requested-by", default="", help="Free text for the report, e.g. who and why.")
 @group_id_option
 @not_after_option
-@click.option("--skip-invalid", is_flag=True, help="Send the good lines although some are faulty.")
-@click.option("--dry-run", is_flag=True, help="Only check the file and say what would be sent.")
-@click.option("--restart", is_flag=True, help="Forget what was sent of this file: a new job.")
-@click.option(
-    "--journal", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.journal."
-)
+@output_option
 def send(
     file: Path,
     stack_name: str | None,
-    queue_url: str | None,
-    file_format: Any,
-    tag_separator: str,
-    job: str,
-    message_group_id: str,
-    not_after: float | None,
-    skip_invalid: bool,
-    dry_run: bool,
-    restart: bool,
-    journal: Path | None,
+    jobs_bucket: str | None,
+    jobs_table: str | None,
+    tag: str,
+    output: str,
+    **fields: Any,
 ) -> None:
-    """Send the users and tags of FILE to the queue, as one job.
+    """Upload FILE as a job, and follow it to its end.
 
     FILE is CSV with a header (To_Account and Tags, or To_Account and Tag for one tag a row), or
-    JSON lines ({"To_Account": "user-1", "Tags": ["gold"]} a line). It is checked whole first. What
-    SQS confirmed is remembered in a journal beside it: repeat the command to go on after a crash.
-    A user may be sent twice then, which does no harm; none is left out.
+    JSON lines ({"To_Account": "user-1", "Tags": ["gold"]} a line); with --tag, one id a line. It is
+    checked whole before anything is sent. Once it is uploaded, the job runs by itself.
     """
-    chosen = file_format or guess_format(file)
-    if not chosen:
-        raise click.UsageError("the file's suffix tells no format: give --format")
-    if len(tag_separator) != 1:
-        raise click.UsageError("--tag-separator must be one character")
-    source = Source(file, chosen, tag_separator, not_after, message_group_id)
-    url = None if dry_run else resolve(stack_name, {"queue_url": queue_url})["queue_url"]
-    checked = check(source, skip_invalid)
-    if url is None:
-        messages = sum(len(make_messages(unit, source, {})) for unit in all_units(source))
-        click.echo(f"would send {checked.users:,} users in {messages:,} messages; nothing was sent")
-        return
-    header = source.header(job, url)
-    held = Journal(journal or Path(f"{file}.journal"), header, new_job_id(), restart)
+    options = make_options(fields)
+    if tag:
+        check_tag(tag)
+    elif guess_format(file.name) is None:
+        raise click.UsageError(NAMES_OF_FILES)
+    found = resolve(stack_name, {"jobs_bucket": jobs_bucket, "jobs_table": jobs_table})
+    job_id = new_job_id()
+    name = f"{file.stem}.jsonl" if tag else file.name
+    key = upload_key(job_id, os.fsencode(name).decode(errors="replace"))
+    send_file(Upload(file, found["jobs_bucket"], key, write_options(options), tag), job_id)
+    follower = Follower(job_id, partial(read_job, make_table(found["jobs_table"])))
+    job = follow(follower, stack_name)
+    show_job(job, output)
+    sys.exit(exit_code(job))
+
+
+def make_options(fields: dict[str, Any]) -> Options:
+    """The options as given, checked by the rules that the job checks them by."""
+    given = {name: fields[name.replace("-", "_")] for name in NAMES}
     try:
-        send_job(source, url, checked, held)
+        return read_fields({name: value for name, value in given.items() if value is not None})
+    except OptionsError as error:
+        rules = "; ".join(f"--{name} {rule}" for name, rule in error.faults)
+        raise click.UsageError(rules) from None
+
+
+def check_tag(tag: str) -> None:
+    """End the command when no user can have this tag."""
+    try:
+        check_user({"To_Account": "user-1", "Tags": [tag]})
+    except MalformedMessageError as error:
+        raise click.UsageError(f"--tag {error.faults[0][1]}") from None
+
+
+def send_file(what: Upload, job_id: str) -> None:
+    """Upload the file with a progress bar."""
+    total = what.path.stat().st_size
+    try:
+        with byte_bar(total, "uploading") as shown:
+            upload(make_client("s3"), what, shown.update)
     except KeyboardInterrupt:
-        raise click.ClickException("stopped: repeat the command to go on where it was") from None
-    finally:
-        held.close()
-
-
-def all_units(source: Source) -> Iterator[list[Row]]:
-    """Every unit of the file."""
-    found = read_rows(source.path, source.file_format, source.separator)
-    return cut_units(row for row in found if isinstance(row, Row))
-
-
-def check(source: Source, skip_invalid: bool) -> Checked:
-    """Check the whole file; ends the command when it is faulty and that is not to be skipped."""
-
-    def tell(fault: Fault) -> None:
-        place = f"{fault.place} " if fault.place else ""
-        tqdm.write(f"{source.path}:{fault.line}: {place}{fault.rule}", file=sys.stderr)
-
-    with bar(source.path.stat().st_size, "bytes checked") as shown:
-        checked = check_file(source, tell, lambda read: shown.update(read - shown.n))
-    faulty = len(checked.faulty_lines)
-    if faulty and not skip_invalid:
-        raise click.ClickException(f"{faulty:,} faulty lines: nothing was sent")
-    if not checked.users:
-        raise click.ClickException("the file holds no users: nothing was sent")
-    if faulty:
-        click.echo(f"{faulty:,} faulty lines are left out", err=True)
-    return checked
-
-
-def send_job(source: Source, queue_url: str, checked: Checked, journal: Journal) -> None:
-    """Send what the journal does not know as sent, and say how it ended."""
-    if journal.resumed:
-        click.echo(f"going on with job {journal.job}, as {journal.path} says", err=True)
-    attributes = job_attributes(journal.job, checked.users)
-    skipped: list[int] = []
-    with bar(checked.users, "users sent") as shown:
-
-        def skip(users: int) -> None:
-            skipped.append(users)
-            shown.update(users)
-
-        units = cut_units(unconfirmed_rows(source, journal, skip))
-        make = partial(make_messages, source=source, attributes=attributes)
-        sqs = make_client("sqs", attempts=1)  # send_batch tries again by itself
-        sent = send_units(sqs, queue_url, units, make, journal, shown.update)
-    show_sent(journal, checked, sent, sum(skipped))
-
-
-def show_sent(journal: Journal, checked: Checked, sent: Sent, skipped: int) -> None:
-    earlier = f"; {skipped:,} users were sent before" if skipped else ""
-    what = f"{sent.users:,} users in {sent.messages:,} messages" if sent.users else "nothing more"
-    click.echo(f"job {journal.job}: sent {what}{earlier}")
-    if sent.refused:
-        raise click.ClickException(
-            f"SQS did not take everything ({counted(sent.refused)}): once that is mended, repeat "
-            "the command to go on"
+        click.echo(
+            f"the upload was stopped; job {job_id} has not begun, unless `jobs` shows it", err=True
         )
-    if skipped + sent.users != checked.users:
-        raise click.ClickException("the file changed meanwhile: check what was sent")
-    click.echo(f"look how far it is: status {journal.job}")
+        sys.exit(INTERRUPTED)
+    click.echo(f"job {job_id}: s3://{what.bucket}/{what.key} is uploaded", err=True)

@@ -11,8 +11,9 @@ OUTPUTS = {
     "queue_url": "QueueUrl",
     "dead_letter_queue_url": "DeadLetterQueueUrl",
     "function_name": "WorkerFunctionName",
-    "log_group_name": "WorkerLogGroupName",
     "mapping_id": "WorkerMappingId",
+    "jobs_bucket": "JobsBucketName",
+    "jobs_table": "JobsTableName",
 }
 """Option -> the output of the stack that stands in for it."""
 

@@ -68,6 +68,19 @@ def parse_closely(body: str | bytes) -> Document:
     return Document(users, not_after)
 
 
+def parse_object(text: str | bytes) -> dict[str, Any]:
+    """Read any JSON object that holds no key twice.
+
+    Raises:
+        MalformedMessageError: it is something else.
+    """
+    faults = _Faults()
+    document = _check_object(_load(text), "", faults)
+    if faults:
+        raise MalformedMessageError(faults)
+    return document
+
+
 def parse_user(text: str | bytes) -> UserTags:
     """Read one object of `UserTags` alone, such as a line of a file.
 

@@ -48,6 +48,7 @@ WORKER = {
     "HandedBackUnknown": Metric("Count", "of these: a code that is not documented"),
     "HandedBackUnfinished": Metric("Count", "of these: no time, or no extra call, was left"),
     "HandedBackParking": Metric("Count", "of these: the dead-letter queue did not take them"),
+    "HandedBackJobs": Metric("Count", "of these: the table of jobs did not take the record"),
     USERS_PER_CALL: Metric("Count", "users in a call (100 is full); one value a call"),
     "OddReplies": Metric(
         "Count", "replies that make no sense or hide failures under an undocumented key"
@@ -77,6 +78,7 @@ HANDED_BACK = {
     "unsent": "HandedBackUnfinished",
     "isolation": "HandedBackUnfinished",
     "parking": "HandedBackParking",
+    "jobs": "HandedBackJobs",
 }
 """Why a message returns to the queue -> the metric that counts it."""
 

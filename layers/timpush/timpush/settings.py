@@ -42,6 +42,8 @@ class Settings:
     hash_accounts: bool
     retry_base_seconds: int
     retry_cap_seconds: int
+    jobs_table: str = ""
+    """The table of jobs; empty: jobs are off."""
 
     @property
     def share(self) -> int:
@@ -59,6 +61,14 @@ class ApiSettings:
     endpoint_url: str
     secret_id: str
     queue_url: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobsSettings:
+    """What the endpoint needs to know for jobs: their bucket and their table."""
+
+    bucket: str
+    table: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         hash_accounts=reader.read("HASH_ACCOUNTS_IN_LOGS", _flag, True, optional="true"),
         retry_base_seconds=reader.read("RETRY_BASE_SECONDS", visibility, 1, optional="30"),
         retry_cap_seconds=reader.read("RETRY_CAP_SECONDS", visibility, 1, optional="900"),
+        jobs_table=environment.get("JOBS_TABLE", "").strip(),
     )
     if not reader.faults and settings.retry_base_seconds > settings.retry_cap_seconds:
         reader.faults.append(
@@ -177,6 +188,20 @@ def read_api_settings(environment: Mapping[str, str]) -> ApiSettings:
         endpoint_url=reader.read_endpoint(),
         secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
         queue_url=reader.read("QUEUE_URL", queue_url, ""),
+    )
+    reader.close()
+    return settings
+
+
+def read_jobs_settings(environment: Mapping[str, str]) -> JobsSettings:
+    """Read the endpoint's settings for jobs.
+
+    Raises:
+        SettingsError: naming each variable that is missing.
+    """
+    reader = Reader(environment)
+    settings = JobsSettings(
+        bucket=reader.read("JOBS_BUCKET", text, ""), table=reader.read("JOBS_TABLE", text, "")
     )
     reader.close()
     return settings

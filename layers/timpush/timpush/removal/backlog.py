@@ -71,7 +71,7 @@ class Backlog:
             first = PART_STEP * self._parts % len(call.users)
             users = call.users[first:] + call.users[:first]
             self.put_first(replace(call, users=users[most_users:]))
-            call.users = users[:most_users]
+            call = replace(call, users=users[:most_users], failures=0)
         return call
 
     def _take(self, clock: float) -> Call:

@@ -1,0 +1,194 @@
+"""`jobs`, `job` and `job stop`: what the table says, and when it is stopped."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+import boto3
+import pytest
+
+from support.job_store import JobStore, job_store
+from support.ops import Done, Operated, operated
+from timpush.jobs.state import Document, new_document, new_job_id
+from timpush.jobs.table import read_job
+from timpush_ops.follow import START_SECONDS, Follower, FollowError
+
+STARTED = datetime(2026, 11, 25, 12, tzinfo=UTC)
+ENDED = "2026-11-25T12:01:00Z"
+
+
+@pytest.fixture
+def stack(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operated]:
+    with operated(aws_url, monkeypatch) as made:
+        boto3.setup_default_session()
+        yield made
+
+
+@pytest.fixture
+def store(stack: Operated) -> Iterator[JobStore]:  # noqa: ARG001 - it sets the environment
+    with job_store() as made:
+        yield made
+
+
+def run(stack: Operated, store: JobStore, *words: object) -> Done:
+    return stack.run(*words, "--jobs-table", store.table.name)
+
+
+class TestList:
+    def test_the_latest_come_first(self, stack: Operated, store: JobStore) -> None:
+        for hour in (10, 12, 11):
+            started = f"2026-11-25T{hour}:00:00Z"
+            store.put_job(f"job-{hour}", State="done", StartedAt=started, EndedAt=ENDED)
+
+        done = run(stack, store, "jobs")
+
+        assert [line.split()[0] for line in done.output.splitlines()] == [
+            "JOB",
+            "job-12",
+            "job-11",
+            "job-10",
+        ]
+
+    def test_figures_stand_under_their_names(self, stack: Operated, store: JobStore) -> None:
+        figures = {"Users": 1_234_567, "Removed": 1_234_566, "NotRemoved": 1}
+        store.put_job("job-1", State="done", EndedAt=ENDED, **figures)
+
+        done = run(stack, store, "jobs")
+
+        heading, line = done.output.splitlines()
+        for name, figure in (("USERS", "1,234,567"), ("NOT REMOVED", "1")):
+            end = heading.index(name) + len(name)
+            assert line[:end].endswith(f" {figure}")
+        assert line.endswith("users.csv")
+
+    def test_json_is_a_list_of_documents(self, stack: Operated, store: JobStore) -> None:
+        document = store.put_job("job-1", State="failed", Reason="why", EndedAt=ENDED)
+        done = run(stack, store, "jobs", "--output", "json")
+        assert json.loads(done.stdout) == [document]
+
+    def test_only_so_many_are_shown(self, stack: Operated, store: JobStore) -> None:
+        for number in range(4):
+            store.put_job(f"job-{number}", State="done", EndedAt=ENDED)
+        done = run(stack, store, "jobs", "--limit", 2)
+        assert len(done.output.splitlines()) == 1 + 2
+
+    def test_no_jobs_is_no_fault(self, stack: Operated, store: JobStore) -> None:
+        done = run(stack, store, "jobs")
+        assert (done.code, "no jobs yet" in done.output) == (0, True)
+        assert run(stack, store, "jobs", "--output", "json").stdout == "[]\n"
+
+
+class TestShow:
+    def test_json_is_the_document_that_the_table_holds(
+        self, stack: Operated, store: JobStore
+    ) -> None:
+        document = store.put_job("job-1", State="done", EndedAt=ENDED, Users=2, Removed=2)
+        done = run(stack, store, "job", "job-1", "--output", "json")
+        assert (done.code, json.loads(done.stdout)) == (0, document)
+
+    def test_a_job_that_has_ended_is_shown_with_its_report(
+        self, stack: Operated, store: JobStore
+    ) -> None:
+        store.put_job(
+            "job-1",
+            State="done",
+            EndedAt=ENDED,
+            Users=2_000,
+            Removed=1_999,
+            NotRemoved=1,
+            RequestedBy="Ann",
+            Report="reports/job-1/report.json",
+        )
+        done = run(stack, store, "job", "job-1")
+        assert done.code == 3
+        assert "users         2,000" in done.output
+        assert "not removed   1\n" in done.output
+        assert "requested by  Ann" in done.output
+        assert f"report        s3://{store.bucket}/reports/job-1/" in done.output
+
+    def test_a_job_that_is_not_there_is_said_with_what_to_do(
+        self, stack: Operated, store: JobStore
+    ) -> None:
+        done = run(stack, store, "job", "job-1")
+        assert (done.code, "there is no job job-1: `jobs` lists them" in done.output) == (1, True)
+
+    def test_without_an_id_help_is_shown(self, stack: Operated) -> None:
+        assert "Follow one job" in stack.run("job", "--help").output
+        assert stack.run("job", "show").code == 2
+
+
+class TestStop:
+    def test_a_running_job_is_stopped(self, stack: Operated, store: JobStore) -> None:
+        store.put_job("job-1", State="sending")
+
+        done = run(stack, store, "job", "stop", "job-1", "--reason", "wrong file")
+
+        assert (done.code, "job job-1 is stopped; its report follows" in done.output) == (0, True)
+        stored = store.table.get("job-1", "job")
+        assert stored
+        assert (stored["State"], stored["Reason"]) == ("stopped", "wrong file")
+
+    def test_stopping_again_changes_nothing(self, stack: Operated, store: JobStore) -> None:
+        store.put_job("job-1", State="stopped", Reason="first")
+        done = run(stack, store, "job", "stop", "job-1")
+        assert done.code == 0 or "add_item" in done.output
+        stored = store.table.get("job-1", "job")
+        assert stored
+        assert stored["Reason"] == "first"
+
+    def test_a_job_that_has_ended_stays_as_it_is(self, stack: Operated, store: JobStore) -> None:
+        document = store.put_job("job-1", State="done", EndedAt=ENDED)
+        done = run(stack, store, "job", "stop", "job-1")
+        assert (done.code, "job job-1 has ended before: done" in done.output) == (1, True)
+        assert read_job(store.table, "job-1") == document
+
+    def test_a_job_that_is_not_there_is_said(self, stack: Operated, store: JobStore) -> None:
+        done = run(stack, store, "job", "stop", "job-1")
+        assert (done.code, "there is no job job-1" in done.output) == (1, True)
+
+
+class Looks:
+    """Documents one after the other, on a clock that only sleeping moves."""
+
+    def __init__(self, *found: Document | None) -> None:
+        self.found = list(found)
+        self.now = 0.0
+
+    def read(self, _job_id: str) -> Document | None:
+        return self.found.pop(0) if len(self.found) > 1 else self.found[0]
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+    def follower(self) -> Follower:
+        return Follower("job-1", self.read, lambda: self.now, self.sleep)
+
+
+def document(**values: Any) -> Document:
+    made = new_document(new_job_id(), "bucket", "key", STARTED)
+    made.update(values)  # type: ignore[typeddict-item]
+    return made
+
+
+class TestFollower:
+    def test_waits_for_the_job_and_then_to_its_end(self) -> None:
+        begun, sending = document(), document(State="sending")
+        stopped, ended = document(State="stopped"), document(State="stopped", EndedAt=ENDED)
+        looks = Looks(None, None, begun, sending, stopped, ended)
+        follower = looks.follower()
+
+        first = follower.wait_for_start()
+
+        assert list(follower.states(first)) == [begun, sending, stopped, ended]
+        assert looks.now == 5
+
+    def test_a_job_that_does_not_begin_is_said_with_what_to_look_at(self) -> None:
+        looks = Looks(None)
+        with pytest.raises(FollowError, match="has not begun after 90 s: look at the log"):
+            looks.follower().wait_for_start()
+        assert looks.now == START_SECONDS
+
+    def test_a_job_that_is_gone_is_said(self) -> None:
+        with pytest.raises(FollowError, match="no longer in the table"):
+            list(Looks(None).follower().states(document()))

@@ -1,0 +1,95 @@
+"""How a job is shown and followed, and the exit code that its end stands for."""
+
+import sys
+
+import click
+
+from timpush.jobs.state import Document
+from timpush.jobs.table import Table
+from timpush_ops.follow import Follower
+from timpush_ops.output import bar, show_json
+from timpush_ops.stack import make_client
+
+NOT_ALL_REMOVED, NOT_DONE, INTERRUPTED = 3, 4, 130
+EXIT_CODES = """\b
+Exit codes:
+  0    done, and every user of the file lost the tags (with --dry-run: no row is faulty)
+  1    the command failed; the message says why
+  2    wrong usage
+  3    done, but users were not removed or rows were faulty: see the report
+  4    the job failed or was stopped: see its reason
+  130  Ctrl-C; a job that has begun goes on without you
+"""
+
+
+def follow(follower: Follower, stack_name: str | None) -> Document:
+    """Show a job's progress until it has ended; its last document."""
+    try:
+        return show_progress(follower, follower.wait_for_start())
+    except KeyboardInterrupt:
+        stack = f" --stack-name {stack_name}" if stack_name else ""
+        click.echo(
+            f"job {follower.job_id} goes on without you.\n"
+            f"  look:  job {follower.job_id}{stack}\n"
+            f"  stop:  job stop {follower.job_id}{stack}",
+            err=True,
+        )
+        sys.exit(INTERRUPTED)
+
+
+def show_progress(follower: Follower, job: Document) -> Document:
+    """A bar on a terminal, elsewhere a line for each state; the last document."""
+    state = ""
+    last = job
+    with bar(None, "users") as shown:
+        for last in follower.states(job):
+            if shown.disable and last["State"] != state:
+                click.echo(f"job {follower.job_id}: {last['State']}", err=True)
+            state = last["State"]
+            shown.total = last["Users"] or None
+            shown.set_description(state, refresh=False)
+            shown.update(last["Settled"] - shown.n)
+            shown.refresh()
+    return last
+
+
+def exit_code(job: Document) -> int:
+    """0 when every user lost the tags, or of a dry run, when no row is faulty."""
+    if job["State"] != "done":
+        return NOT_DONE
+    dry_run = job["Options"].get("dry-run") == "true"
+    remaining = 0 if dry_run else job["NotRemoved"]
+    return NOT_ALL_REMOVED if remaining or job["FaultyRows"] else 0
+
+
+def show_job(job: Document, output: str) -> None:
+    if output == "json":
+        show_json(job)
+        return
+    folder = job["Report"].rpartition("/")[0]
+    for name, value in (
+        ("job", job["JobId"]),
+        ("state", job["State"]),
+        ("reason", job["Reason"]),
+        ("rows", plain(job["Rows"])),
+        ("faulty rows", plain(job["FaultyRows"])),
+        ("users", plain(job["Users"])),
+        ("removed", plain(job["Removed"])),
+        ("not removed", plain(job["NotRemoved"])),
+        ("pending", plain(max(0, job["Users"] - job["Settled"])) if not job["EndedAt"] else ""),
+        ("started", job["StartedAt"]),
+        ("ended", job["EndedAt"]),
+        ("requested by", job["RequestedBy"]),
+        ("file", f"s3://{job['Bucket']}/{job['Key']}"),
+        ("report", f"s3://{job['Bucket']}/{folder}/" if folder else ""),
+    ):
+        if value:
+            click.echo(f"{name:<14}{value}")
+
+
+def plain(number: int) -> str:
+    return f"{number:,}"
+
+
+def make_table(name: str) -> Table:
+    return Table(make_client("dynamodb"), name)
