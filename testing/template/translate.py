@@ -38,6 +38,9 @@ def translate(template: Template) -> Template:
         for name in ("CodeUri", "ContentUri"):
             if name in resource.get("Properties", {}):
                 resource["Properties"][name] = "s3://bucket/key"
+        if "DefinitionUri" in resource.get("Properties", {}):
+            path = ROOT / resource["Properties"].pop("DefinitionUri")
+            resource["Properties"]["Definition"] = json.loads(path.read_text())
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     # No managed policy is known here: a template that names one does not translate.
     translated = cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
