@@ -26,7 +26,6 @@ TEMPLATES = {
 PACKAGED = {
     "CodeUri": "s3://bucket/key",
     "ContentUri": "s3://bucket/key",
-    "DefinitionUri": "s3://bucket/key",
     "Location": "https://s3.amazonaws.com/bucket/key",
 }
 """What `sam package` puts in the place of a path on this machine."""
@@ -49,6 +48,9 @@ def translate(template: Template) -> Template:
     for resource in packaged["Resources"].values():
         for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
             resource["Properties"][name] = PACKAGED[name]
+        if "DefinitionUri" in resource.get("Properties", {}):
+            path = ROOT / resource["Properties"].pop("DefinitionUri")
+            resource["Properties"]["Definition"] = json.loads(path.read_text())
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     # No managed policy is known here: a template that names one does not translate.
     return cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
