@@ -32,7 +32,7 @@ from timpush.queue.delays import backoff_seconds, set_delays
 from timpush.queue.sender import CARRIED, JOB_ID, JOB_USERS, MAX_CARRIED
 from timpush.removal.engine import Environment, Removal, calls_in_flight
 from timpush.removal.packing import merge
-from timpush.settings import Settings, read_settings
+from timpush.settings import USERSIG_LOW_SECONDS, Settings, read_settings
 from timpush.tencent.client import TimPushClient
 from timpush.tencent.credentials import Credentials
 from timpush.tencent.redaction import guard_logs
@@ -48,8 +48,6 @@ DELAY_SECONDS = 2.0
 MAX_LINES = 20
 MAX_IDS = 1_000
 MAX_JOBS = 20
-USERSIG_LOW_SECONDS = 72_000
-"""Below it the log warns; the template's alarm has the same number."""
 MEND = {
     "credentials": "store a valid UserSig of an admin of this app in the secret",
     "configuration": "check the region, and the app's plan and Push feature in Tencent's console",

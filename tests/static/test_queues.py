@@ -53,7 +53,7 @@ def test_messages_that_crash_the_worker_are_given_up(translated: Template) -> No
 
 @pytest.mark.parametrize("name", QUEUES)
 def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, name: str) -> None:
-    queue = properties(translated, name)
+    queue = Deployment(translated).properties(name)
     assert queue["SqsManagedSseEnabled"] is True
     assert queue["MaximumMessageSize"] == MIB
 
@@ -62,12 +62,8 @@ def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, 
 def test_queue_refuses_everybody_without_tls_and_grants_nothing(
     translated: Template, name: str
 ) -> None:
-    policies = of_type(translated, "AWS::SQS::QueuePolicy").values()
-    documents = [
-        one["Properties"]["PolicyDocument"]
-        for one in policies
-        if {"Ref": name} in one["Properties"]["Queues"]
-    ]
+    policies = Deployment(translated).of_type("AWS::SQS::QueuePolicy").values()
+    documents = [one["PolicyDocument"] for one in policies if {"Ref": name} in one["Queues"]]
     assert [document["Statement"] for document in documents] == [
         [
             {

@@ -103,7 +103,7 @@ def test_an_update_that_is_undone_resumes_with_the_old_values_and_is_an_error() 
 
 def test_an_update_that_is_refused_resumes_and_says_why() -> None:
     cloud = Cloud("refused")
-    with pytest.raises(BudgetError, match="refused the update: .*no"):
+    with pytest.raises(BudgetError, match=r"refused the update: .*no"):
         change(cloud)
     assert cloud.state == "Enabled"
 

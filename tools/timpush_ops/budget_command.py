@@ -6,9 +6,9 @@ from timpush_ops.budget import Patience, change_budget
 from timpush_ops.stack import make_client, resolve
 
 KEEP = (
-    "The stack keeps these values until a deployment names others. `sam deploy` takes the parameters "
-    "that samconfig.toml lists (written by --guided or --save-params) from there: change them there, "
-    "too."
+    "The stack keeps these values until a deployment names others. `sam deploy` takes the "
+    "parameters that samconfig.toml lists (written by --guided or --save-params) from there: "
+    "change them there, too."
 )
 
 
