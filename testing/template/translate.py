@@ -26,7 +26,6 @@ TEMPLATES = {
 PACKAGED = {
     "CodeUri": "s3://bucket/key",
     "ContentUri": "s3://bucket/key",
-    "DefinitionUri": "s3://bucket/key",
     "Location": "https://s3.amazonaws.com/bucket/key",
 }
 """What `sam package` puts in the place of a path on this machine."""

@@ -1,4 +1,4 @@
-"""Jobs of the deployed stack, as callers of the endpoint and the operator's commands see them."""
+"""The deployed jobs, as callers of the endpoint and operators with their commands see them."""
 
 import json
 import time
