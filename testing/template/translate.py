@@ -46,11 +46,11 @@ def translate(template: Template) -> Template:
     """What CloudFormation makes of a SAM template, as if packaged; reads nothing of AWS."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
-        for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
-            resource["Properties"][name] = PACKAGED[name]
         if "DefinitionUri" in resource.get("Properties", {}):
             path = ROOT / resource["Properties"].pop("DefinitionUri")
-            resource["Properties"]["Definition"] = json.loads(path.read_text())
+            resource["Properties"]["Definition"] = json.loads(path.read_text(encoding="utf-8"))
+        for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
+            resource["Properties"][name] = PACKAGED[name]
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     # No managed policy is known here: a template that names one does not translate.
     return cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
