@@ -65,15 +65,17 @@ SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
 
 # Nothing of the user's may skip a check, or send the template anywhere.
 CHECKOV := env -i PATH="$$PATH" HOME="$(CURDIR)/.tools/checkov" LC_ALL=C.UTF-8 \
-	.tools/checkov/bin/checkov --framework cloudformation --skip-download --quiet --compact
-TRANSLATED := .aws-sam/translated.json
+	.tools/checkov/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download \
+	--quiet --compact
+TEMPLATES := template.yaml monitoring/template.yaml
+TRANSLATED := .aws-sam/translated
 
 # Import paths are those of pytest, said once in pyproject.toml.
 PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc'))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
@@ -81,7 +83,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -99,7 +101,7 @@ local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try 
 ##@ Operate
 # The arguments reach no shell: what is special to it is left as it is. ./ops is the better way.
 ops: export OPS_ARGS := $(value ARGS)
-ops: .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
+ops: .tools/python .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS="doctor --stack-name NAME"; seconds)
 	@"$$(cat .tools/python)" -c 'import os, shlex; \
 	  os.execv("./ops", ["./ops", *(shlex.split(os.environ["OPS_ARGS"]) or ["--help"])])'
 
@@ -109,7 +111,7 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 ##@ Test
 # Four at a time also on two cores: many of them wait more than they work.
 test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
-	@$(BIN)/pytest -n 4 --dist loadfile -m "not slow"
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
 test-slow: $(TOOLS) $(CHECKERS) $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
@@ -119,8 +121,11 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
-outage: .venv/.stamp ## Simulate a four-hour outage of TIMPush (10 s)
+outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
+
+trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to the error-free one, in virtual time (1 min)
+	@$(LOCAL) $(BIN)/python -m reliability.trouble $(ARGS)
 
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the call budget a full queue uses (3 min; ARGS="--cpu 0.29": on Lambda's share of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)
@@ -142,9 +147,9 @@ types: .venv/.stamp ## Check types (30 s)
 	@$(BIN)/mypy
 
 template-check: .venv/.stamp .tools/sam/.stamp .tools/checkov/.stamp ## Check the template, as written and as translated (20 s)
-	$(SAM) validate --lint --template template.yaml
+	@for template in $(TEMPLATES); do $(SAM) validate --lint --template $$template; done
 	@$(LOCAL) $(BIN)/python -m template.translate $(TRANSLATED)
-	$(CHECKOV) --file template.yaml $(TRANSLATED)
+	$(CHECKOV) --file $(TEMPLATES) $(TRANSLATED)/*.json
 
 lock-check: .venv/.stamp ## Check that what is pinned is what the lock file says (2 s)
 	@$(UV_FLAGS) $(UV) lock --check --quiet --python "$$(cat .tools/python)"

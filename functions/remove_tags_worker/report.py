@@ -18,7 +18,7 @@ from timpush.metrics import (
     counters,
 )
 from timpush.outcomes import EXPIRED
-from timpush.queue.attributes import CARRIED, JOB_ID, read_job_users
+from timpush.queue.attributes import CARRIED
 from timpush.removal.engine import Removal
 
 if TYPE_CHECKING:
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 MAX_LINES = 20
 MAX_IDS = 1_000
-MAX_JOBS = 20
 USERSIG_LOW_SECONDS = 72_000
 """Below it the log warns; the template's alarm has the same number."""
 FIX = {
@@ -60,11 +59,12 @@ def report(batch: Batch, removal: Removal, worker: "Worker", seconds: float) -> 
             "split": len(batch.successors),
             "usersig_seconds_left": usersig_seconds_left,
             "duration_ms": round(seconds * 1000),
-            **jobs_in_log(batch),
             **carried_in_log(batch),
         },
     )
     counts = Counter(removal.counts) + count_returned(batch)
+    if removal.ledger.unsent.code == "credentials":  # also where a refused UserSig was not sent
+        counts["CredentialErrors"] = max(1, counts["CredentialErrors"])
     counts["UsersRemoved"], counts["UsersParked"] = removed, rejected.total()
     counts["UsersParkedExpired"] = rejected[str(EXPIRED.code)]
     counts["UsersParkedInput"] = rejected.total() - rejected[str(EXPIRED.code)]
@@ -186,41 +186,6 @@ def carried_in_log(batch: Batch) -> dict[str, list[str]]:
         for name, key in CARRIED.items()
     }
     return {key: found[:MAX_IDS] for key, found in values.items() if found}
-
-
-def jobs_in_log(batch: Batch) -> dict[str, Any]:
-    """What became of the users of each job: of the 20 with the most users, and how many more.
-
-    The users of a message count as removed or parked once, when it is acknowledged; as handed
-    back each time they return to the queue. Of a split message, the users of its rest do.
-    """
-    jobs: dict[str, Counter[str]] = {}
-    for key, carried in batch.carried.items():
-        if JOB_ID in carried:
-            counts = jobs.setdefault(carried[JOB_ID], Counter())
-            counts.update(count_users(batch, key))
-            counts["sent"] = max(counts["sent"], read_job_users(batch.records[key]))
-    if not jobs:
-        return {}
-    shown = sorted(jobs, key=lambda job: jobs[job]["users"], reverse=True)[:MAX_JOBS]
-    return {"jobs": {job: jobs[job] for job in shown}, "jobs_left_out": len(jobs) - len(shown)}
-
-
-def count_users(batch: Batch, key: int) -> dict[str, int]:
-    """How many users a message holds, and what became of them; a malformed one holds none."""
-    document = batch.documents.get(key)
-    users = len(document.users) if document else 0
-    if key in batch.returned:
-        return {"messages": 1, "users": users, "removed": 0, "parked": 0, "handed_back": users}
-    rest = {account for account, _ in batch.rests[key].users} if key in batch.rests else set()
-    rejected = {account for account, _, _ in batch.rejected.get(key, [])} - rest
-    ends = Counter(
-        "handed_back" if account in rest else "parked" if account in rejected else "removed"
-        for account, _ in (document.users if document else ())
-    )
-    return {"messages": 1, "users": users} | {
-        end: ends[end] for end in ("removed", "parked", "handed_back")
-    }
 
 
 def account_in_log(account: str, hash_accounts: bool) -> str:

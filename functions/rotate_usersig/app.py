@@ -1,7 +1,8 @@
-"""Secrets Manager's four rotation steps: sign a UserSig, prove it with one call, make it current.
+"""Secrets Manager's four rotation steps: sign a UserSig, test it with a call, make it current.
 
 The version that a rotation makes is named by its ClientRequestToken and carries AWSPENDING until
-the last step. Every step may come again; AWSCURRENT moves in the last one alone.
+the last step. Every step may be repeated, or run twice at once: a step that finds its work done
+leaves it alone. AWSCURRENT is moved in the last step alone, right after a test of its own.
 """
 
 import json
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
+from botocore.exceptions import ClientError
 
 from timpush.aws import make_secrets_manager
 from timpush.errors import (
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 REPLY_SECONDS = 1.0
-"""Kept free at the end of the call that proves the UserSig."""
+"""Kept free after the call that tests the UserSig."""
 
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
@@ -63,11 +65,11 @@ class Rotation:
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> None:
-    """Do the step that the event names.
+    """Run the step that the event names.
 
     Raises:
-        TimPushError: the step was not done; the text says what to mend. Secrets Manager counts
-            the rotation as failed and tries again later.
+        TimPushError: the step failed; the text says how to fix it. Secrets Manager counts the
+            rotation as failed and tries again later.
     """
     guard_logs()
     step, secret_id, token = (
@@ -91,17 +93,19 @@ def lambda_handler(event: dict[str, Any], context: Any) -> None:
 
 
 def start(secret_id: str, token: str, deadline: float) -> Rotation:
-    """Look the secret's versions up.
+    """Read the settings and the labels of the secret's versions.
 
     Raises:
-        RotationError: the token is not the one of a rotation under way.
-        SettingsError: the environment is not as it must be.
+        RotationError: the token does not belong to a rotation in progress.
+        SettingsError: a setting is missing or impossible.
     """
     settings = read_rotation_settings(os.environ)
     secrets = make_secrets_manager(read_timeout=3, attempts=3)
     secret = secrets.describe_secret(SecretId=secret_id)
     if settings.signing_key_secret_id in (secret_id, secret["ARN"], secret["Name"]):
-        raise RotationError("SIGNING_KEY_SECRET_ID names the secret to rotate: the key would go")
+        raise RotationError(
+            "SIGNING_KEY_SECRET_ID names the secret to rotate: the key would be overwritten"
+        )
     stages = secret.get("VersionIdsToStages", {})
     if token not in stages:
         raise RotationError(f"the secret has no version {token!r}")
@@ -109,13 +113,16 @@ def start(secret_id: str, token: str, deadline: float) -> Rotation:
 
 
 def create_secret(rotation: Rotation) -> None:
-    """Sign a UserSig and store it as the pending version, unless that holds one already."""
+    """Sign a UserSig and store it as the pending version, unless that has a good one already.
+
+    Raises:
+        RotationError: the pending version has a value that cannot be used.
+    """
     check_pending(rotation)
     if "AWSCURRENT" in rotation.stages[rotation.token]:
         return
     key = read_signing_key(rotation)
-    pending = read_secret(rotation.secrets, rotation.secret_id, rotation.token)
-    if pending and is_signed_with(key, pending):
+    if is_signed_with(key, read_version(rotation)):
         return
     signed = usersig.sign(
         key.sdkappid, key.identifier, key.key, int(time.time()), rotation.settings.validity
@@ -129,47 +136,40 @@ def create_secret(rotation: Rotation) -> None:
             VersionStages=["AWSPENDING"],
         )
     except rotation.secrets.exceptions.ResourceExistsException:
-        give_up(rotation)
+        keep_or_give_up(rotation, key)
 
 
 def set_secret(rotation: Rotation) -> None:
-    """Nothing to do: TIMPush knows the key, and takes whatever was signed with it."""
+    """Nothing to do: TIMPush knows the key and accepts every UserSig that was signed with it."""
     check_pending(rotation)
 
 
 def test_secret(rotation: Rotation) -> None:
-    """Prove the pending UserSig with one call that changes nothing.
+    """Test the pending UserSig with one call that changes nothing.
 
     Raises:
         RotationError: TIMPush refused it.
-        CallError: nobody knows yet; the next attempt will show.
+        CallError: the test had no result; the next attempt repeats it.
     """
     check_pending(rotation)
-    credential = read_pending(rotation)
-    client = TimPushClient(rotation.settings.endpoint_url, connections=1)
-    try:
-        client.get_tag([credential.identifier], credential, rotation.deadline)
-    except InputError as error:  # the account has no tags to show: TIMPush took the UserSig
-        logger.info("TIMPush took the UserSig", extra={"code": error.code})
-    except (TransientError, RateLimitError):
-        raise
-    except CallError as error:
-        raise RotationError(f"TIMPush refused the new UserSig: {explain(error)}") from None
+    check_usersig(rotation, read_pending(rotation))
 
 
 def finish_secret(rotation: Rotation) -> None:
-    """Make the pending version the current one."""
+    """Make the pending version the current one, if its UserSig passes the test now.
+
+    Secrets Manager does not tell whether testSecret passed, so the test is repeated here.
+
+    Raises:
+        RotationError: TIMPush refused the UserSig.
+        CallError: the test had no result; the next attempt repeats it.
+    """
     if "AWSCURRENT" in rotation.stages[rotation.token]:
         return
     check_pending(rotation)
     credential = read_pending(rotation)
-    current = [one for one, labels in rotation.stages.items() if "AWSCURRENT" in labels]
-    rotation.secrets.update_secret_version_stage(
-        SecretId=rotation.secret_id,
-        VersionStage="AWSCURRENT",
-        MoveToVersionId=rotation.token,
-        **({"RemoveFromVersionId": current[0]} if current else {}),
-    )
+    check_usersig(rotation, credential)
+    make_current(rotation)
     seconds = credential.expires_at - time.time()
     logger.info("the UserSig is current", extra={"usersig_seconds_left": round(seconds)})
     metrics.add_metric(USERSIG_SECONDS_LEFT, ROTATION[USERSIG_SECONDS_LEFT].unit, seconds)
@@ -185,7 +185,7 @@ STEPS: dict[str, Callable[[Rotation], None]] = {
 
 
 def check_pending(rotation: Rotation) -> None:
-    """Refuse a version that is not the one being made.
+    """Check that the rotation's version is the pending one.
 
     Raises:
         RotationError: it does not carry AWSPENDING.
@@ -198,7 +198,7 @@ def read_signing_key(rotation: Rotation) -> SigningKey:
     """The key of the secret that SIGNING_KEY_SECRET_ID names.
 
     Raises:
-        SecretError: it cannot be read or used; the text says what to mend.
+        SecretError: it cannot be read or used; the text says how to fix it.
     """
     secret_id = rotation.settings.signing_key_secret_id
     text = read_secret(rotation.secrets, secret_id)
@@ -209,19 +209,63 @@ def read_signing_key(rotation: Rotation) -> SigningKey:
 
 
 def read_pending(rotation: Rotation) -> Credential:
-    """What createSecret stored.
+    """The credential that createSecret stored.
 
     Raises:
-        SecretError: nothing, or nothing that can be used.
+        RotationError: nothing is stored yet.
+        SecretError: the value cannot be read or used; the text says how to fix it.
     """
-    text = read_secret(rotation.secrets, rotation.secret_id, rotation.token)
+    text = read_version(rotation)
     if not text:
         raise RotationError("the pending version has no value: createSecret comes first")
     return parse_secret(text, time.time())
 
 
+def check_usersig(rotation: Rotation, credential: Credential) -> None:
+    """Ask TIMPush for the tags of the admin, which needs the rights of an admin.
+
+    An input code, such as 70107 for an admin without an account, proves the UserSig as well.
+
+    Raises:
+        RotationError: TIMPush refused the UserSig.
+        CallError: no reply, or one that says nothing about the UserSig.
+    """
+    client = TimPushClient(rotation.settings.endpoint_url, connections=1)
+    try:
+        failures = client.get_tag([credential.identifier], credential, rotation.deadline)
+        if failures:
+            raise failures[credential.identifier]
+    except InputError as error:
+        logger.info("TIMPush accepted the UserSig", extra={"code": error.code})
+    except (TransientError, RateLimitError):
+        raise
+    except CallError as error:
+        raise RotationError(f"TIMPush refused the new UserSig: {explain(error)}") from None
+
+
+def make_current(rotation: Rotation) -> None:
+    """Move AWSCURRENT to the pending version, unless another run of the step just did."""
+    current = [one for one, labels in rotation.stages.items() if "AWSCURRENT" in labels]
+    try:
+        rotation.secrets.update_secret_version_stage(
+            SecretId=rotation.secret_id,
+            VersionStage="AWSCURRENT",
+            MoveToVersionId=rotation.token,
+            **({"RemoveFromVersionId": current[0]} if current else {}),
+        )
+    except ClientError:
+        secret = rotation.secrets.describe_secret(SecretId=rotation.secret_id)
+        if "AWSCURRENT" not in secret.get("VersionIdsToStages", {}).get(rotation.token, []):
+            raise
+
+
+def read_version(rotation: Rotation) -> str:
+    """The value of the rotation's version, "" if it has none yet."""
+    return read_secret(rotation.secrets, rotation.secret_id, rotation.token)
+
+
 def is_signed_with(key: SigningKey, text: str) -> bool:
-    """Whether a secret's value is a UserSig that this key signed and that has not expired."""
+    """Whether a secret's value is a UserSig that `key` signed and that has not expired."""
     try:
         credential = parse_secret(text, time.time())
         return (
@@ -231,14 +275,21 @@ def is_signed_with(key: SigningKey, text: str) -> bool:
         return False
 
 
-def give_up(rotation: Rotation) -> None:
-    """End a rotation whose version holds another value: a version cannot be written twice.
+def keep_or_give_up(rotation: Rotation, key: SigningKey) -> None:
+    """Settle a version that was given a value meanwhile: it cannot be written again.
 
-    Without its label the next rotation starts afresh; with it, each would find the same value.
+    If this step runs twice at once, the value is the other run's and as good as ours: it stays.
+    Otherwise the rotation ends. Without AWSPENDING on this version, the next rotation makes a new
+    one instead of finding this value again.
 
     Raises:
-        RotationError: always.
+        RotationError: the value cannot be used, or not be read yet.
     """
+    value = read_version(rotation)
+    if is_signed_with(key, value):
+        return
+    if not value:
+        raise RotationError("another run of createSecret is storing the UserSig: try again")
     rotation.secrets.update_secret_version_stage(
         SecretId=rotation.secret_id,
         VersionStage="AWSPENDING",
@@ -246,5 +297,5 @@ def give_up(rotation: Rotation) -> None:
     )
     raise RotationError(
         "the pending version holds a UserSig that has expired or that another key signed; "
-        "it is pending no longer: rotate again"
+        "its label AWSPENDING was removed: rotate again"
     )

@@ -1,13 +1,14 @@
 """Compares this application with every way a user would do this instead, side by side in one run.
 
-    python -m benchmarks [--output FOLDER] [--smoke]
+    python -m benchmarks [--write | --output FOLDER] [--smoke]
 
-Prints the tables and writes docs/benchmarks.md, its plots and the summary in README.md; with
---output the document and the plots go there and README.md stays as it is. --smoke measures a little
-of each, to see that it still runs. Linux on x86_64 or arm64.
+Prints the tables; progress goes to stderr. --write also writes docs/benchmarks.md, its plots and
+the summary in README.md; --output writes the document and the plots into a folder of your own.
+--smoke measures a little of each, to see that it still runs. Linux on x86_64 or arm64.
 """
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,7 @@ from benchmarks import (
 from benchmarks.events import most_messages
 from benchmarks.fleet import fleet, servers
 from benchmarks.plan import FULL, SMOKE, Plan
+from benchmarks.progress import say
 from benchmarks.results import Results
 from local.emulator import ROOT
 from reliability.processes import exit_on_sigterm
@@ -38,22 +40,22 @@ from reliability.runtime import emulator
 def measure(plan: Plan) -> Results:
     """Make every comparison, one after the other."""
     begin, properties = time.monotonic(), machine.describe()
-    say("users a second")
+    say("1 of 5: users a second")
     users = max(messages * users for users, messages in plan.cost_messages)
     with (
         servers(max(users, 100 * plan.packed_messages, plan.messages)) as limited,
         fleet(throughput.environments(plan), limited.variables) as workers,
     ):
         rates = throughput.measure(plan, limited, workers)
-        say("cost")
+        say("2 of 5: cost")
         dollars = cost.measure(plan, limited, workers)
     with servers(most_users(plan), calls_per_second=0) as unlimited:
-        say("processor time")
+        say("3 of 5: processor time")
         processor = processor_cost.measure(plan, unlimited)
         profile = profiling.measure(plan, unlimited)
-        say("cold path")
+        say("4 of 5: cold path")
         cold = cold_path.measure(plan, unlimited)
-        say("memory")
+        say("5 of 5: memory")
         peaks = memory.measure(plan, unlimited)
     return Results(
         plan,
@@ -77,35 +79,47 @@ def most_users(plan: Plan) -> int:
     return max(*packed, *largest, *plan.sizes)
 
 
-def say(what: str) -> None:
-    print(f"{time.strftime('%H:%M:%S')} {what}", file=sys.stderr, flush=True)
+def warn_of_load() -> None:
+    """Say so when other programs keep the machine busy: the figures would be theirs too."""
+    load, cores = os.getloadavg()[0], len(os.sched_getaffinity(0))
+    if load > cores / 4:
+        say(f"the machine is busy (load {load:.1f} on {cores} cores): do not trust the figures")
 
 
-def write(results: Results, output: Path | None) -> str:
-    """Write the document and the plots, and README.md's summary unless `output` is given."""
-    folder = output or ROOT / "docs"
+def write(results: Results, text: str, folder: Path) -> None:
+    """Write the document and the plots."""
     plots.write(results, folder / "benchmarks")
-    text = document.render(results, "benchmarks")
     (folder / "benchmarks.md").write_text(text, encoding="utf-8")
-    if output is None:
-        readme = ROOT / "README.md"
-        old = readme.read_text(encoding="utf-8")
-        readme.write_text(old.replace(document.block(old), document.block(text)), encoding="utf-8")
-    return text
+
+
+def write_summary(text: str) -> None:
+    """Write the summary in README.md."""
+    readme = ROOT / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    readme.write_text(old.replace(document.block(old), document.block(text)), encoding="utf-8")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--output", type=Path, help="folder for the document and the plots")
-    parser.add_argument("--smoke", action="store_true", help="a little of each; needs --output")
+    target = parser.add_mutually_exclusive_group()
+    target.add_argument("--write", action="store_true", help="update docs/ and README.md")
+    target.add_argument("--output", type=Path, help="folder for the document and the plots")
+    parser.add_argument("--smoke", action="store_true", help="a little of each")
     options = parser.parse_args(arguments)
-    if options.smoke and not options.output:
-        parser.error("--smoke needs --output: its figures are none")
+    if options.smoke and options.write:
+        parser.error("--smoke measures too little to be written")
     if not emulator():
         parser.error("the SAM CLI brings no Runtime Interface Emulator for this machine")
     exit_on_sigterm()
-    print(write(measure(SMOKE if options.smoke else FULL), options.output))
+    warn_of_load()
+    results = measure(SMOKE if options.smoke else FULL)
+    text = document.render(results, "benchmarks")
+    if options.write or options.output:
+        write(results, text, options.output or ROOT / "docs")
+    if options.write:
+        write_summary(text)
+    print(text)
     return 0
 
 

@@ -27,6 +27,7 @@ from benchmarks.packages import (
     runtime_packages,
 )
 from benchmarks.plan import Plan
+from benchmarks.progress import report
 from reliability.runtime import PYTHON, handler, running
 
 COMPARED = (APPLICATION, PEER, LEAST)
@@ -77,7 +78,8 @@ def measure(plan: Plan, servers: Servers) -> ColdPath:
         file.write_text(event(1, 1), encoding="utf-8")
         for name in COMPARED:
             start_plain(packaged[name], file, servers.variables)  # into the system's cache
-        for _ in range(plan.cold_starts):
+        for repetition in range(plan.cold_starts):
+            report(f"round {repetition + 1} of {plan.cold_starts}")
             for name in COMPARED:
                 seconds = start_emulated(packaged[name], servers.variables, Path(folder) / "log")
                 emulator.setdefault(name, []).append(seconds)

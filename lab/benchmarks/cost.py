@@ -19,6 +19,7 @@ from benchmarks import prices
 from benchmarks.events import body_bytes
 from benchmarks.fleet import BATCH_PROCESSOR, OURS, RATE_LIMIT, THREADS, Fleet, Servers
 from benchmarks.plan import Plan
+from benchmarks.progress import report
 from local.emulator import ROOT
 from reliability.processes import control
 
@@ -65,7 +66,8 @@ def measure(plan: Plan, servers: Servers, fleet: Fleet) -> Cost:
     """Let one environment of each way work on batches in turn, repeatedly; then reckon."""
     control(servers.timpush, "PUT", "settings", {"latency": plan.cost_latency})
     found: dict[tuple[str, int, int], list[float]] = {}
-    for _ in range(plan.repetitions):
+    for repetition in range(plan.repetitions):
+        report(f"round {repetition + 1} of {plan.repetitions}")
         for users, ours in plan.cost_messages:
             for way in FUNCTION_WAYS:
                 messages = ours if way == OURS else plan.peer_cost_messages

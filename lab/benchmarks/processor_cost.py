@@ -9,6 +9,7 @@ import numpy as np
 from benchmarks.events import most_messages
 from benchmarks.fleet import BATCH_PROCESSOR, OURS, PACKED, PARSING, THREADS, Servers, fleet
 from benchmarks.plan import Plan
+from benchmarks.progress import report
 from reliability.processes import control
 
 WAYS = (OURS, PARSING, PACKED, BATCH_PROCESSOR, THREADS)
@@ -60,6 +61,7 @@ def measure(plan: Plan, servers: Servers) -> ProcessorCost:
     with fleet(dict.fromkeys(WAYS, 1), variables) as workers:
         for repetition in range(plan.repetitions):
             for users, messages in batches:
+                report(f"round {repetition + 1} of {plan.repetitions}, {users * messages:,} users")
                 if repetition >= LONG_TIMES and users * messages > LONG_USERS:
                     continue
                 for _ in range(MORE if messages <= SMALL else 1):

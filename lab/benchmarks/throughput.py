@@ -8,6 +8,7 @@ from typing import Any
 
 from benchmarks.fleet import BATCH_PROCESSOR, OURS, RATE_LIMIT, THREADS, Fleet, Servers
 from benchmarks.plan import Plan
+from benchmarks.progress import report
 from reliability.processes import control
 
 LIMIT_USERS = 10_000
@@ -57,6 +58,7 @@ def measure(plan: Plan, servers: Servers, fleet: Fleet) -> Throughput:
         for latency in plan.latencies:
             control(servers.timpush, "PUT", "settings", {"latency": latency})
             turn = repetition % len(CASES)
+            report(f"round {repetition + 1} of {plan.repetitions}, {latency * 1000:.0f} ms")
             for way, users in (*CASES[turn:], *CASES[:turn]):
                 cells.append(run(plan, fleet, way, users, latency))
     received = control(servers.timpush, "GET", "received")

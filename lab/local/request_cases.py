@@ -1,5 +1,6 @@
 """The requests that the local run sends to the endpoint, and what must come of them."""
 
+import json
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -54,7 +55,7 @@ def send_requests(
     say("\nrequests to the endpoint:")
     for case in CASES:
         answer = post(endpoint_url, api_id, case.body, **case.options)
-        say(f"  {case.name:<10} {answer.status}  {answer.content}")
+        say(f"  {case.name:<10} {answer.status}  {json.dumps(answer.content, ensure_ascii=False)}")
         if answer.status != case.status or not fits(case, answer):
             yield f"the {case.name} request got {answer.status}: {answer.content}"
     if timpush.tags["request-user"] != {"kept"}:

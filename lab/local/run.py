@@ -10,7 +10,6 @@ import argparse
 import json
 import signal
 import sys
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -19,11 +18,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from local.emulator import REGION, emulator
-from local.endpoint import STAGE
+from local import stay
+from local.emulator import emulator
 from local.request_cases import LATER, send_requests
 from local.rotation import rotate, store_key
-from local.stack import STACK_NAME, client, deploy
+from local.screen import bar, line, status
+from local.stack import client, deploy
+from local.summary import summarize
 from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
 from timpush_server import TimPushServer
 
@@ -54,36 +55,42 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
     with TimPushServer() as timpush:
         say(f"stand-in for TIMPush: {timpush.url}")
         with emulator() as (endpoint_url, log):
-            say(f"emulator of AWS: {endpoint_url}; deploying with sam")
+            say(f"emulator of AWS:      {endpoint_url}")
+            say("deploying the template with sam deploy")
             secrets = client("secretsmanager", endpoint_url)
             parameters = {
                 "EndpointUrl": timpush.url,
                 "SigningKeySecretArn": store_key(secrets, timpush),
                 "RotationSchedule": "",  # the emulator knows none
                 "SavedQueries": "false",  # nor these
+                "WatchBudget": "false",  # nor metric math
             }
             outputs = deploy(endpoint_url, parameters)
             functions = client("lambda", endpoint_url)
             rotate(secrets, functions, outputs["SecretArn"], outputs["RotationFunctionName"])
-            say("deployed; the rotation signed a UserSig, proved it and made it current")
+            say("deployed; the rotation signed a UserSig, tested it and made it current")
             yield Local(endpoint_url, log, outputs, timpush)
 
 
 def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
-    """Send the messages, wait until they are settled, print the table; True when all is well."""
+    """Send the messages, wait until they are settled, print the summary; True when all is well."""
     local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})
     local.timpush.refused_tags[POISON_TAG] = POISON_CODE
     sqs = local.client("sqs")
     started = time.monotonic()
     send(sqs, local.outputs["QueueUrl"], work.bodies)
     say(f"sent {len(work.bodies):,} messages")
-    drained = drain(sqs, local, work, say)
+    drained = drain(sqs, local, work, status)
     seconds = time.monotonic() - started
     faults = check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"]))
     if not drained:
         faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
+    calls = len(local.timpush.received)
+    say(f"the queue is empty after {seconds:.1f} s and {calls:,} calls to TIMPush")
     faults.extend(request(local, say))
-    report(local, work, faults, seconds)
+    summarize(work, calls, seconds, faults)
+    if faults:
+        show_log(local)
     return not faults
 
 
@@ -92,7 +99,7 @@ def request(local: Local, say: Callable[[str], None]) -> list[str]:
     api_id, sqs = local.outputs["ApiId"], local.client("sqs")
     faults = list(send_requests(local.endpoint_url, api_id, local.timpush, say))
     later = Workload(removed={LATER["To_Account"]: set(LATER["Tags"])})
-    if not drain(sqs, local, later, say) or local.timpush.tags[LATER["To_Account"]] != {"kept"}:
+    if not drain(sqs, local, later, status) or local.timpush.tags[LATER["To_Account"]] != {"kept"}:
         faults.append("the queued request left the tag")
     return faults
 
@@ -123,7 +130,10 @@ def drain(sqs: "SQSClient", local: Local, work: Workload, say: Callable[[str], N
         left = sum(len(local.timpush.tags[who] & tags) for who, tags in work.removed.items())
         if wanted - left != shown:
             shown = wanted - left
-            say(f"queue {waiting:>4}  in flight {in_flight:>3}  tags removed {shown:,}/{wanted:,}")
+            say(
+                f"{bar(shown, wanted)} {shown:,} of {wanted:,} tags removed; "
+                f"messages: {waiting} waiting, {in_flight} in progress"
+            )
         if waiting == in_flight == 0:
             return True
         time.sleep(0.5)
@@ -186,79 +196,35 @@ def error_code(message: Any) -> str:
     return str(message["MessageAttributes"]["ErrorCode"]["StringValue"])
 
 
-def report(local: Local, work: Workload, faults: list[str], seconds: float) -> None:
-    """Print the table."""
-    by_code = Counter(code for _, _, code in work.parked)
-    reasons = {"70107": "account unknown", "90034": "tag refused", "Expired": "NotAfter passed"}
-    rows: list[tuple[str, str]] = [
-        ("messages sent", f"{len(work.bodies):,}"),
-        ("users whose tags were removed", f"{len(work.removed):,}"),
-        *((f"users parked: {reasons.get(c, '')} ({c})", f"{n:,}") for c, n in by_code.items()),
-        ("messages parked: malformed", f"{len(work.malformed):,}"),
-        ("calls made to TIMPush", f"{len(local.timpush.received):,}"),
-        ("seconds, on the emulator", f"{seconds:.1f}"),
-        ("every user accounted for", "no" if faults else "yes"),
-    ]
-    width = max(len(name) for name, _ in rows)
-    print("\n" + "\n".join(f"{name:<{width}}  {value:>8}" for name, value in rows))
-    for fault in faults[:20]:
-        print(f"NOT AS EXPECTED: {fault}", file=sys.stderr)
-    if faults:
-        lines = local.log.read_text(errors="replace").splitlines()
-        print("The end of the emulator's log:", *lines[-30:], sep="\n", file=sys.stderr)
-
-
-def stay(local: Local) -> None:
-    """Print how to use the application, and wait for the end of the process."""
-    local.timpush.tags.update({f"user-{number}": {"gold", "week-pass"} for number in range(1, 101)})
-    outputs = local.outputs
-    api = f"{local.endpoint_url}/restapis/{outputs['ApiId']}/{STAGE}"
-    request_url = f"{api}/_user_request_/v1/remove-tags"
-    message = '{"UserTags": [{"To_Account": "user-1", "Tags": ["gold"]}]}'
-    print(
-        f"""
-TIMPush stand-in   {local.timpush.url}   (knows user-1 to user-100, tags gold and week-pass)
-AWS emulator       {local.endpoint_url}
-queue              {outputs["QueueUrl"]}
-dead-letter queue  {outputs["DeadLetterQueueUrl"]}
-endpoint           {request_url}
-
-Set the way to the emulator, send a message, look at the tags, look at what was parked:
-
-  export AWS_ENDPOINT_URL={local.endpoint_url} AWS_DEFAULT_REGION={REGION}
-  export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test
-  aws sqs send-message --queue-url {outputs["QueueUrl"]} --message-body '{message}'
-  curl -s {local.timpush.url}/_control/tags
-  curl -s --aws-sigv4 aws:amz:{REGION}:execute-api --user test:test {request_url} \\
-    -H 'Content-Type: application/json' -d '{message}'
-  aws sqs receive-message --queue-url {outputs["DeadLetterQueueUrl"]} --message-attribute-names All
-  make ops ARGS="doctor --stack-name {STACK_NAME}"
-  make ops ARGS="dlq list --stack-name {STACK_NAME}"
-
-Ctrl-C ends it.""",
-        flush=True,
-    )
-    stopped = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    stopped.wait()
+def show_log(local: Local) -> None:
+    """Print the end of the emulator's log, to help find what went wrong."""
+    lines = local.log.read_text(errors="replace").splitlines()
+    print("The end of the emulator's log:", *lines[-30:], sep="\n", file=sys.stderr)
 
 
 def main() -> int:
     """The command; returns its exit code."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--stay", action="store_true", help="send nothing; stay up until Ctrl-C")
-    parser.add_argument("--users", type=int, default=USERS, help=f"how many (default {USERS:,})")
+    parser.add_argument(
+        "--users",
+        type=int,
+        help=f"how many (default {USERS:,}); with --stay: that have tags (default {stay.USERS})",
+    )
     arguments = parser.parse_args()
-
-    def say(text: str) -> None:
-        print(text, flush=True)
-
-    with deployed(say) as local:
-        if arguments.stay:
-            stay(local)
-            return 0
-        return 0 if run(local, make_workload(arguments.users), say) else 1
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with deployed(line) as local:
+            if arguments.stay:
+                stay.stay(local, arguments.users or stay.USERS)
+                return 0
+            return 0 if run(local, make_workload(arguments.users or USERS), line) else 1
+    except KeyboardInterrupt:
+        line("stopped; nothing is left running")
+        return 130
+    except RuntimeError as error:
+        print(error, file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":

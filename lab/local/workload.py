@@ -17,7 +17,8 @@ class Workload:
     """Message bodies to send, the tags that TIMPush holds before, and the outcome expected.
 
     `parked` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds the
-    bodies expected there as they are.
+    bodies expected there as they are. `load_users` counts the users of the plain load, without the
+    cases that go wrong and the sample events.
     """
 
     bodies: list[str] = field(default_factory=list)
@@ -25,6 +26,7 @@ class Workload:
     removed: dict[str, set[str]] = field(default_factory=dict)
     parked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     malformed: list[str] = field(default_factory=list)
+    load_users: int = 0
 
     def send(self, users: dict[str, list[str]], **extra: Any) -> None:
         """Add a message whose users are known to TIMPush and lose these tags, no others."""
@@ -58,6 +60,7 @@ def make_workload(users: int) -> Workload:
             chunk = accounts[first : min(first + size, end)]
             work.send({account: ["campaign-2026", f"tier-{size}"] for account in chunk})
         start = end
+    work.load_users = len(work.removed)
     _add_troubles(work)
     _add_events(work)
     return work

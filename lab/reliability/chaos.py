@@ -188,7 +188,7 @@ def make_queues(sqs: "SQSClient") -> tuple[str, str]:
     """The queue and its dead-letter queue, by URL."""
     dead = sqs.create_queue(QueueName="dead-letter", Attributes={"VisibilityTimeout": "900"})
     arn = sqs.get_queue_attributes(QueueUrl=dead["QueueUrl"], AttributeNames=["QueueArn"])
-    redrive = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 100}
+    redrive = {"deadLetterTargetArn": arn["Attributes"]["QueueArn"], "maxReceiveCount": 400}
     queue = sqs.create_queue(
         QueueName="remove-tags",
         Attributes={

@@ -108,17 +108,31 @@ def secret(signed: str) -> str:
 
 
 class StubSecrets:
-    """Secrets Manager with one secret; a read takes `seconds`, and raises an exception `value`."""
+    """Secrets Manager with one secret; a read takes `seconds`, and raises an exception `value`.
+
+    `later` is a time of the clock and the value from then on.
+    """
 
     def __init__(self, time: VirtualTime) -> None:
         self.value: str | Exception = secret(usersig("first"))
+        self.later: tuple[float, str] | None = None
         self.seconds = 0.0
         self.read_at: list[float] = []
         self._time = time
+        self._stored: list[tuple[float, str]] = []
+
+    def at(self, clock: float, value: str) -> None:
+        """From this time (of the clock) on, the secret has this value."""
+        self._stored.append((clock, value))
 
     def get_secret_value(self, **_: Any) -> dict[str, str]:
+        for clock, value in self._stored:
+            if clock <= self._time.clock():
+                self.value = value
         self.read_at.append(self._time.clock())
         self._time.spend(self.seconds)
+        if self.later and self._time.clock() >= self.later[0]:
+            self.value = self.later[1]
         if isinstance(self.value, Exception):
             raise self.value
         return {"SecretString": self.value}
@@ -151,7 +165,13 @@ class ScriptedClient(TimPushClient):
 class Scene:
     """An environment whose share is `share` calls a second; `chance` is what randomness gives."""
 
-    def __init__(self, script: Script = succeed, share: int = 25, chance: float = 0.5) -> None:
+    def __init__(
+        self,
+        script: Script = succeed,
+        share: int = 25,
+        chance: float | Callable[[], float] = 0.5,
+    ) -> None:
+        self.chance = chance
         self.time = VirtualTime(unix=UNIX_START)
         self.secrets = StubSecrets(self.time)
         self.client = ScriptedClient(self.time, script)
@@ -162,10 +182,13 @@ class Scene:
             clock=self.time.clock,
             now=self.time.now,
             rest=self.time.rest,
-            random=lambda: chance,
+            random=self._random,
             executor=self.time.executor,
         )
         self._earlier = 0
+
+    def _random(self) -> float:
+        return self.chance() if callable(self.chance) else self.chance
 
     @property
     def started(self) -> list[Started]:

@@ -7,9 +7,6 @@ from template.translate import Template
 
 Resource = dict[str, Any]
 
-Finding = tuple[str, str]
-"""The logical id of a resource and the id of a check that it fails."""
-
 
 def of_type(template: Template, kind: str) -> dict[str, Resource]:
     """The resources of a type by logical id; at least one, or a test would prove nothing."""
@@ -43,15 +40,6 @@ def statements(role: Resource) -> Iterator[dict[str, Any]]:
                 yield from (one for one in statement["Fn::If"][1:] if "Effect" in one)
             else:
                 yield statement
-
-
-def skips(template: Template) -> dict[Finding, str]:
-    """What checkov is told to skip, each with its reason."""
-    return {
-        (name, one["id"]): one["comment"]
-        for name, resource in template["Resources"].items()
-        for one in resource.get("Metadata", {}).get("checkov", {}).get("skip", [])
-    }
 
 
 def strings(value: Any) -> Iterator[str]:

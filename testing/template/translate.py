@@ -1,7 +1,7 @@
-"""The SAM template as CloudFormation gets it, and what cfn-lint finds in that.
+"""The SAM templates as CloudFormation gets them, and what cfn-lint finds in that.
 
-As a program: translates template.yaml, lints the result, prints each finding, ends with 1 if any.
-A path as its argument: the translated template is written there, as JSON.
+As a program: translates both templates, lints the results, prints each finding, ends with 1 if any.
+A folder as its argument: the translated templates are written there, as JSON.
 """
 
 import copy
@@ -18,13 +18,24 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 
 ROOT = Path(__file__).parents[2]
+TEMPLATES = {
+    "template": ROOT / "template.yaml",
+    "monitoring": ROOT / "monitoring/template.yaml",
+}
+"""What runs, and the nested application that watches it."""
+PACKAGED = {
+    "CodeUri": "s3://bucket/key",
+    "ContentUri": "s3://bucket/key",
+    "Location": "https://s3.amazonaws.com/bucket/key",
+}
+"""What `sam package` puts in the place of a path on this machine."""
 REGION = "us-east-1"
 
 Template = dict[str, Any]
 
 
-def load(path: Path = ROOT / "template.yaml") -> Template:
-    """The template as written, short forms such as !Ref in their long form."""
+def load(path: Path = TEMPLATES["template"]) -> Template:
+    """A template as written, short forms such as !Ref in their long form."""
     template, faults = decode(str(path))
     if faults:
         raise ValueError(f"{path.name}: {faults[0]}")
@@ -35,28 +46,14 @@ def translate(template: Template) -> Template:
     """What CloudFormation makes of a SAM template, as if packaged; reads nothing of AWS."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
-        for name in ("CodeUri", "ContentUri"):
-            if name in resource.get("Properties", {}):
-                resource["Properties"][name] = "s3://bucket/key"
+        for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
+            resource["Properties"][name] = PACKAGED[name]
         if "DefinitionUri" in resource.get("Properties", {}):
             path = ROOT / resource["Properties"].pop("DefinitionUri")
             resource["Properties"]["Definition"] = json.loads(path.read_text())
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
     # No managed policy is known here: a template that names one does not translate.
-    translated = cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
-    _hand_on_metadata(template, translated)
-    return translated
-
-
-def _hand_on_metadata(written: Template, translated: Template) -> None:
-    """Give each stage its API's metadata: SAM makes the stage of the API, and leaves them behind.
-
-    The checks that an API skips are checks of its stage.
-    """
-    for resource in translated["Resources"].values():
-        if resource["Type"] == "AWS::ApiGateway::Stage":
-            api = written["Resources"][resource["Properties"]["RestApiId"]["Ref"]]
-            resource["Metadata"] = copy.deepcopy(api.get("Metadata", {}))
+    return cast(Template, translator.translate(packaged, {}, get_managed_policy_map=dict))
 
 
 def write(translated: Template, path: Path) -> None:
@@ -73,9 +70,10 @@ def lint(translated: Template) -> list[str]:
 
 
 if __name__ == "__main__":
-    result = translate(load())
+    results = {name: translate(load(path)) for name, path in TEMPLATES.items()}
     for argument in sys.argv[1:]:
-        write(result, Path(argument))
-    findings = lint(result)
-    print("\n".join(findings) or "The translated template is clean.")
+        for name, result in results.items():
+            write(result, Path(argument, f"{name}.json"))
+    findings = [f"{name}: {one}" for name, result in results.items() for one in lint(result)]
+    print("\n".join(findings) or "The translated templates are clean.")
     sys.exit(bool(findings))

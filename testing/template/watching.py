@@ -1,4 +1,4 @@
-"""What the alarms and the dashboard of a translated template watch."""
+"""What the alarms and the dashboard of the translated monitoring/template.yaml watch."""
 
 import json
 import re
@@ -9,9 +9,9 @@ from template.reading import Resource, of_type
 from template.translate import Template
 from timpush.metrics import NAMESPACE
 
-WORKER_SERVICE = "${AWS::StackName}"
-ENDPOINT_SERVICE = "${AWS::StackName}-endpoint"
-CONDITIONS = ("HasApi", "HasSigningKey")
+WORKER_SERVICE = "${ServiceName}"
+ENDPOINT_SERVICE = "${ServiceName}-endpoint"
+CONDITIONS = ("HasApi", "HasSigningKey", "HasBudgetAlarm")
 
 
 class Watched(NamedTuple):
@@ -28,6 +28,14 @@ def alarms(template: Template) -> dict[str, Resource]:
     return of_type(template, "AWS::CloudWatch::Alarm")
 
 
+def metrics(alarm: Resource) -> list[dict[str, Any]]:
+    """The metrics that an alarm looks at: its own, or those of its metric math."""
+    properties = alarm["Properties"]
+    if "Metrics" not in properties:
+        return [properties]
+    return [one["MetricStat"]["Metric"] for one in properties["Metrics"] if "MetricStat" in one]
+
+
 def widgets(template: Template, conditions: Collection[str] = CONDITIONS) -> list[dict[str, Any]]:
     """The widgets of the dashboard of a stack in which these conditions hold, as JSON."""
     ((_, dashboard),) = of_type(template, "AWS::CloudWatch::Dashboard").items()
@@ -36,7 +44,7 @@ def widgets(template: Template, conditions: Collection[str] = CONDITIONS) -> lis
         if "Fn::If" in value:
             condition, more, nothing = value["Fn::If"]
             text = text.replace(
-                f"${{{name}}}", more["Fn::Sub"] if condition in conditions else nothing
+                f"${{{name}}}", more["Fn::Sub"][0] if condition in conditions else nothing
             )
     found: list[dict[str, Any]] = json.loads(text)["widgets"]
     assert found
@@ -46,9 +54,9 @@ def widgets(template: Template, conditions: Collection[str] = CONDITIONS) -> lis
 def watched(template: Template) -> Iterator[Watched]:
     """Each metric that an alarm or a widget names."""
     for where, alarm in alarms(template).items():
-        one = alarm["Properties"]
-        dimensions = {row["Name"]: _text(row["Value"]) for row in one["Dimensions"]}
-        yield Watched(where, one["Namespace"], one["MetricName"], dimensions)
+        for one in metrics(alarm):
+            dimensions = {row["Name"]: _text(row["Value"]) for row in one["Dimensions"]}
+            yield Watched(where, one["Namespace"], one["MetricName"], dimensions)
     for widget in widgets(template):
         for row in widget["properties"].get("metrics", []):
             *names, last = row

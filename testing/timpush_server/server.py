@@ -22,7 +22,8 @@ UNKNOWN_ACCOUNT = 70107
 class TimPushServer:
     """Serves remove_tag and get_tag on 127.0.0.1 from `with` to its end; a port of 0 is any.
 
-    An account is known if `tags` has it as a key, be its set empty. `account_codes` gives an
+    An account is known if `tags` has it as a key, be its set empty; with `knows_everyone` each is
+    known from its first call on, without tags. `account_codes` gives an
     account that code in ErrorList, its tags stay; a call that holds one of `refused_accounts` or
     `refused_tags` fails as a whole with that code. `calls_per_second` is the most accepted in any
     sliding second (None: no limit); `lockout` refused UserSigs in a minute lock the app for a
@@ -44,6 +45,7 @@ class TimPushServer:
         self.calls_per_second, self.latency, self.lockout = calls_per_second, latency, lockout
         self.url = ""
         self.tags: dict[str, set[str]] = {}
+        self.knows_everyone = False
         self.received: list[Received] = []
         self.account_codes: dict[str, int] = {}
         self.refused_accounts: dict[str, int] = {}
@@ -208,6 +210,8 @@ class TimPushServer:
         if account in self.account_codes:
             code = self.account_codes[account]
             return {"To_Account": account, "ErrorCode": code, "ErrorInfo": "account failed"}
+        if self.knows_everyone:
+            self.tags.setdefault(account, set())
         if account not in self.tags:
             return {"To_Account": account, "ErrorCode": UNKNOWN_ACCOUNT}  # documented bare
         return None

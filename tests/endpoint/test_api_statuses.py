@@ -460,17 +460,18 @@ class TestUnaccounted:
         assert set(reply.content["unaccounted"]) == set(accounts)
 
     def test_rejected_accounts_that_do_not_fit_into_a_reply_are_truncated(self, api: Api) -> None:
-        # Given 100 accounts that are refused, and take 8 MB as JSON within JSON
+        # Given 100 accounts that take 8 MB as JSON within JSON, and whose removal comes too late
         accounts = {f"{number:03}" + '"' * 20_000: ["tag"] for number in range(100)}
-        api.timpush.account_codes = dict.fromkeys(accounts, 70107)
 
-        reply = app.lambda_handler(api_event(document(accounts)), Context(26.0))
+        event = api_event(document(accounts, NotAfter=1))
+        reply = app.lambda_handler(event, Context(26.0))
 
+        assert api.timpush.received == []
         assert len(json.dumps(reply)) <= LAMBDA_BYTES
         rows = json.loads(reply["body"])["failed"]
         assert len(rows) == 100
         assert {row["To_Account"][:3] for row in rows} == {account[:3] for account in accounts}
-        assert all(row["Truncated"] and row["ErrorCode"] == 70107 for row in rows)
+        assert all(row["Truncated"] and row["ErrorCode"] == "Expired" for row in rows)
 
     def test_a_queue_that_does_not_answer_is_told(self, api: Api) -> None:
         def unreachable(_: dict[str, Any]) -> None:

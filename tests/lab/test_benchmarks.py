@@ -58,6 +58,7 @@ def number(cell: str) -> float:
     return float(cell.split(maxsplit=1)[0].replace(",", ""))
 
 
+@pytest.mark.slow
 def test_every_way_is_compared_in_every_table(smoke: Path) -> None:
     text = (smoke / "benchmarks.md").read_text()
     rates = rows(text, "Way | Users a message | Latency, ms | Users a second")
@@ -78,12 +79,14 @@ def test_every_way_is_compared_in_every_table(smoke: Path) -> None:
         assert number(row[9]) == pytest.approx(sum(map(number, row[4:9])), abs=3e-4)
 
 
+@pytest.mark.slow
 def test_each_aim_is_judged(smoke: Path) -> None:
     aims = rows((smoke / "benchmarks.md").read_text(), "Aim | Measured | Met")
     assert {row[2] for row in aims} <= {"yes", "no"}
     assert len(aims) == 13
 
 
+@pytest.mark.slow
 def test_each_plot_is_there_for_light_and_dark_pages(smoke: Path) -> None:
     text = (smoke / "benchmarks.md").read_text()
     names = {f"{plot}-{theme.name}.svg" for plot in PLOTS for theme in THEMES}
@@ -92,13 +95,13 @@ def test_each_plot_is_there_for_light_and_dark_pages(smoke: Path) -> None:
     assert all("<dc:date>" not in (smoke / "benchmarks" / name).read_text() for name in names)
 
 
-def test_a_small_run_needs_a_folder_of_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_small_run_is_not_written_into_the_documents(capsys: pytest.CaptureFixture[str]) -> None:
     from benchmarks.__main__ import main
 
     with pytest.raises(SystemExit) as ended:
-        main(["--smoke"])
+        main(["--smoke", "--write"])
     assert ended.value.code == 2
-    assert "--smoke needs --output" in capsys.readouterr().err
+    assert "too little to be written" in capsys.readouterr().err
 
 
 def test_an_event_is_as_lambda_gives_it_and_none_is_above_its_limit() -> None:

@@ -104,6 +104,15 @@ def removal(*users: tuple[Any, Any]) -> dict[str, Any]:
 
 
 class TestWork:
+    def test_everyone_is_known_without_tags_if_so_wished(
+        self, server: TimPushServer, client: Client
+    ) -> None:
+        server.knows_everyone = True
+        server.account_codes["unknown"] = 70107
+        reply = client.call(removal(("carl", ["gold"]), ("unknown", ["gold"])))
+        assert [row["To_Account"] for row in reply["ErrorList"]] == ["unknown"]
+        assert server.tags["carl"] == set()
+
     def test_known_users_lose_the_tags_named_and_no_others(
         self, server: TimPushServer, client: Client
     ) -> None:

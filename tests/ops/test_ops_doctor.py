@@ -153,7 +153,7 @@ class TestHealthy:
         with caplog.at_level(logging.DEBUG):
             deployed.examine()
         usersig = json.loads(deployed.stored())["usersig"]
-        assert "get_tag" in caplog.text
+        assert "botocore" in caplog.text
         assert usersig not in caplog.text
         assert quote_plus(usersig) not in caplog.text
 

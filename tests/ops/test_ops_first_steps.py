@@ -1,11 +1,15 @@
 """What a new operator runs into first: each is one plain line and an exit code, no traceback."""
 
+import os
+import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import boto3
 import pytest
 
-from support.ops import Operated, operated
+from support.ops import ROOT, Operated, operated
 
 
 @pytest.fixture
@@ -30,3 +34,25 @@ def test_neither_keys_nor_region(
     boto3.setup_default_session()
     done = stack.dlq("list")
     assert (done.code, "Set AWS_PROFILE, or AWS_REGION and keys" in done.output) == (1, True)
+
+
+def test_the_shell_completes_commands() -> None:
+    asked = {"_OPS_COMPLETE": "bash_complete", "COMP_WORDS": "./ops jo", "COMP_CWORD": "1"}
+    done = subprocess.run(
+        [sys.executable, "-B", ROOT / "tools/timpush_ops"],
+        env=os.environ | asked,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.splitlines() == ["plain,job", "plain,jobs"]
+
+
+@pytest.mark.parametrize(
+    "words", [("send",), ("jobs",), ("job",), ("job", "stop"), ("dlq", "list")]
+)
+def test_help_has_examples_that_stand_as_they_are(stack: Operated, words: tuple[str, ...]) -> None:
+    done = stack.run(*words, "--help")
+    [examples] = re.findall(r"Examples:\n((?: {4}.+\n)+)", done.output)
+    assert all(line.strip().startswith(" ".join(words)) for line in examples.splitlines())

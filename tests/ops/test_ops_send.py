@@ -173,6 +173,8 @@ class TestEnd:
             ({"Users": 2, "Removed": 2, "Settled": 2}, 0),
             ({"Users": 2, "Removed": 1, "NotRemoved": 1, "Settled": 2}, 3),
             ({"Users": 2, "Removed": 2, "FaultyRows": 1, "Rows": 3}, 3),
+            ({"Users": 2, "NotRemoved": 2, "Options": {"dry-run": "true"}}, 0),
+            ({"FaultyRows": 1, "Options": {"dry-run": "true"}}, 3),
             ({"State": "failed", "Reason": "line 1 must be a header"}, 4),
             ({"State": "stopped", "Reason": "stopped by an operator"}, 4),
         ],

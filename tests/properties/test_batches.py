@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 SETTLE_SECONDS = 4.0  # a reply that comes later than this before the deadline may go unread
 MAX_BYTES = 1_048_576
 ORIGIN = "Origin"
+ENOUGH_USERS = 9
+"""A tag that is refused for so many users, each alone, and taken off none, is refused for all."""
 EXPIRY = {
     usersig("first"): UNIX_START + 365 * 86_400,
     usersig("second"): UNIX_START + 365 * 86_400,
@@ -307,7 +309,7 @@ class Result:
         shown = {str(code) for said in self.said_of.get(pair, ()) for code in said.hopeless(*pair)}
         assert codes <= {str(code) for code in HOPELESS}
         # The rows of a document speak of an account: at least one of them is about this tag.
-        assert codes & shown or self.expired(one)
+        assert codes & (shown | self.refused_for_all.get(pair[1], set())) or self.expired(one)
         assert not self.removed(pair), "parked, though it was done"
 
     def rest(self, message_id: str) -> set[Pair]:
@@ -332,6 +334,20 @@ class Result:
             for pair in said.sent.pairs if said.ended <= now else ():
                 of.setdefault(pair, []).append(said)
         return of
+
+    @cached_property
+    def refused_for_all(self) -> dict[str, set[str]]:
+        """Tags that were refused for enough users alone and taken off none, with the codes."""
+        alone: dict[tuple[str, str], set[str]] = {}
+        for (account, tag), replies in self.said_of.items():
+            for code in {code for said in replies for code in said.hopeless(account, tag)}:
+                alone.setdefault((tag, str(code)), set()).add(account)
+        lost = {tag for account, tag in self.said_of if self.removed((account, tag))}
+        refused: dict[str, set[str]] = {}
+        for (tag, shown), accounts in alone.items():
+            if len(accounts) >= ENOUGH_USERS and tag not in lost:
+                refused.setdefault(tag, set()).add(shown)
+        return refused
 
     @cached_property
     def latest(self) -> dict[Pair, float]:

@@ -4,11 +4,13 @@ import json
 import logging
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from traceback import format_exception
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from botocore.stub import Stubber
 
 from rotate_usersig import app
@@ -24,6 +26,9 @@ from timpush.errors import (
 from timpush.settings import RotationSettings
 from timpush_server import Fault
 from timpush_server.signature import read, sign
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
 
 OTHER_KEY = "0" * 64
 
@@ -80,12 +85,14 @@ class TestFourSteps:
         assert (signed.sdkappid, signed.identifier) == (1400000000, "administrator")
         assert begin + VALIDITY <= signed.expires_at <= int(time.time()) + VALIDITY
 
-    def test_make_one_call_that_reads_the_tags_of_the_admin(self, account: Account) -> None:
+    def test_test_it_twice_with_a_call_that_reads_the_tags_of_the_admin(
+        self, account: Account
+    ) -> None:
         account.timpush.tags["administrator"] = {"gold"}
 
         account.rotate()
 
-        assert calls(account) == [("get_tag", ["administrator"])]
+        assert calls(account) == [("get_tag", ["administrator"])] * 2
         assert account.timpush.tags == {"administrator": {"gold"}}
 
     def test_prove_the_pending_usersig_and_not_the_current_one(self, account: Account) -> None:
@@ -220,10 +227,13 @@ class TestCreateSecretOfAwsItself:
     """AWS never writes a version twice, where the emulators do."""
 
     def rotation(self, stubbed: Any, text: str) -> app.Rotation:
-        """A rotation whose pending version holds `text` already."""
+        """A rotation whose pending version holds `text` already; none yet if that is empty."""
         key = {"sdkappid": 1400000000, "identifier": "administrator", "key": OTHER_KEY}
         stubbed.add_response("get_secret_value", {"SecretString": json.dumps(key)})
-        stubbed.add_response("get_secret_value", {"SecretString": text})
+        if text:
+            stubbed.add_response("get_secret_value", {"SecretString": text})
+        else:
+            stubbed.add_client_error("get_secret_value", "ResourceNotFoundException")
         settings = RotationSettings("http://127.0.0.1:1", "key", VALIDITY)
         return app.Rotation(
             settings, stubbed.client, "usersig", "t" * 32, {"t" * 32: ["AWSPENDING"]}, 0.0
@@ -255,8 +265,10 @@ class TestCreateSecretOfAwsItself:
     def test_a_useless_pending_usersig_ends_the_rotation_so_that_the_next_starts_afresh(
         self, stubbed: Stubber, key: str, age: int
     ) -> None:
-        rotation = self.rotation(stubbed, self.secret(key, time.time() - age))
+        useless = self.secret(key, time.time() - age)
+        rotation = self.rotation(stubbed, useless)
         stubbed.add_client_error("put_secret_value", "ResourceExistsException")
+        stubbed.add_response("get_secret_value", {"SecretString": useless})
         stubbed.add_response(
             "update_secret_version_stage",
             {},
@@ -274,6 +286,61 @@ class TestCreateSecretOfAwsItself:
         rotation = self.rotation(stubbed, self.secret(OTHER_KEY, time.time()))
 
         app.create_secret(rotation)
+
+    def test_the_value_of_a_run_at_the_same_time_is_kept_and_stays_pending(
+        self, stubbed: Stubber
+    ) -> None:
+        rotation = self.rotation(stubbed, "")
+        stubbed.add_client_error("put_secret_value", "ResourceExistsException")
+        others = self.secret(OTHER_KEY, time.time())
+        stubbed.add_response("get_secret_value", {"SecretString": others})
+
+        app.create_secret(rotation)
+
+    def test_a_value_that_cannot_be_read_yet_stays_pending(self, stubbed: Stubber) -> None:
+        rotation = self.rotation(stubbed, "")
+        stubbed.add_client_error("put_secret_value", "ResourceExistsException")
+        stubbed.add_client_error("get_secret_value", "ResourceNotFoundException")
+
+        with pytest.raises(RotationError, match="try again"):
+            app.create_secret(rotation)
+
+    def stages(self, *labels: str) -> dict[str, Any]:
+        return {"VersionIdsToStages": {"t" * 32: list(labels), "o" * 32: ["AWSPREVIOUS"]}}
+
+    def test_a_label_that_another_run_has_moved_is_no_failure(self, stubbed: Stubber) -> None:
+        rotation = app.Rotation(
+            RotationSettings("http://127.0.0.1:1", "key", VALIDITY),
+            cast("SecretsManagerClient", stubbed.client),
+            "usersig",
+            "t" * 32,
+            {"t" * 32: ["AWSPENDING"], "o" * 32: ["AWSCURRENT"]},
+            0.0,
+        )
+        stubbed.add_client_error("update_secret_version_stage", "InvalidParameterException")
+        stubbed.add_response("describe_secret", self.stages("AWSCURRENT", "AWSPENDING"))
+        app.make_current(rotation)
+
+        stubbed.add_client_error("update_secret_version_stage", "InvalidParameterException")
+        stubbed.add_response("describe_secret", self.stages("AWSPENDING"))
+        with pytest.raises(ClientError, match="InvalidParameterException"):
+            app.make_current(rotation)
+
+
+class TestTwiceAtOnce:
+    @pytest.mark.parametrize("step", STEPS)
+    def test_a_step_that_runs_twice_at_once_is_done_once(self, account: Account, step: str) -> None:
+        token = account.stage()
+        for earlier in STEPS[: STEPS.index(step)]:
+            account.run(earlier, token)
+
+        with ThreadPoolExecutor(2) as executor:
+            list(executor.map(lambda _: account.run(step, token), range(2)))
+
+        assert account.stages(token) & {"AWSPENDING", "AWSCURRENT"}
+        for later in STEPS[STEPS.index(step) + 1 :]:
+            account.run(later, token)
+        assert account.current() == token
 
 
 class TestTestSecret:
@@ -313,7 +380,7 @@ class TestTestSecret:
         ],
         ids=["drop", "502", "garbage", "91000", "60004", "60007"],
     )
-    def test_leaves_it_to_the_next_attempt_when_nobody_knows(
+    def test_leaves_it_to_the_next_attempt_without_a_result(
         self, account: Account, fault: Fault, error: type[TimPushError]
     ) -> None:
         before = account.current()
@@ -348,6 +415,33 @@ class TestTestSecret:
 
         assert account.current() == token
 
+    @pytest.mark.parametrize(
+        ("code", "error"),
+        [
+            (70009, RotationError),
+            (60010, RotationError),
+            (60026, RotationError),
+            (12345, RotationError),
+            (91000, TransientError),
+            (60011, RateLimitError),
+        ],
+    )
+    @pytest.mark.parametrize("step", ["testSecret", "finishSecret"])
+    def test_reads_what_is_said_of_the_admin_alone(
+        self, account: Account, code: int, error: type[TimPushError], step: str
+    ) -> None:
+        before = account.current()
+        token = run_until(account, STEPS[STEPS.index(step) - 1])
+        row = {"To_Account": "administrator", "ErrorCode": code}
+        reply = {"ActionStatus": "OK", "ErrorCode": 0, "ErrorList": [row]}
+        account.timpush.inject(Fault("body", body=json.dumps(reply).encode()))
+
+        with pytest.raises(error, match=str(code)):
+            account.run(step, token)
+
+        assert account.current() == before
+        assert account.stages(token) == {"AWSPENDING"}
+
     def test_takes_an_unknown_account_for_the_whole_call_as_proof(self, account: Account) -> None:
         account.timpush.inject(Fault("code", 70107))
 
@@ -370,6 +464,19 @@ class TestFinishSecret:
         token = account.stage()
 
         with pytest.raises(RotationError, match="createSecret comes first"):
+            account.run("finishSecret", token)
+
+        assert account.current() == before
+        assert account.stages(token) == {"AWSPENDING"}
+
+    def test_moves_nothing_when_timpush_refuses_although_the_test_was_left_out(
+        self, account: Account
+    ) -> None:
+        before = account.current()
+        account.store_key(key=OTHER_KEY)
+        token = run_until(account, "setSecret")
+
+        with pytest.raises(RotationError, match="70009"):
             account.run("finishSecret", token)
 
         assert account.current() == before
@@ -477,7 +584,7 @@ class TestSecrecy:
         out, err = capfd.readouterr()
         told = "\n".join([out, err, caplog.text, logged.getvalue(), *raised])
         assert "botocore" in caplog.text
-        assert "get_tag" in caplog.text
+        assert len(calls(account)) == 4
         assert "bad: ***" in logged.getvalue()
         new = account.value(token)["usersig"]
         assert [one for one in (account.timpush.key, old, new) if one in told] == []

@@ -81,7 +81,8 @@ def test_every_function_and_the_layer_are_built(built: Path, written: Template) 
     assert set(functions) == {*FUNCTIONS, *STEPS}
     layers = of_type(written, "AWS::Serverless::LayerVersion")
     folders = {path.name for path in built.iterdir() if path.is_dir()}
-    assert folders == {*functions, *layers}
+    nested = of_type(written, "AWS::Serverless::Application")
+    assert folders == {*functions, *layers, *nested}
 
 
 def test_layer_holds_no_compiled_code_and_nothing_of_the_building_machine(built: Path) -> None:

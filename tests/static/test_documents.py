@@ -1,9 +1,17 @@
 """What the documents for contributors and reporters name exists."""
 
 import re
+import textwrap
 from pathlib import Path
 
 import pytest
+from cfnlint.api import lint as cfn_lint
+from cfnlint.config import ManualArgs
+
+from timpush.jobs.chunks import STOPPED
+from timpush.jobs.options import NAMES
+from timpush.jobs.report import NOT_SENT, UNSETTLED
+from timpush.jobs.state import Document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/security.md")
@@ -33,3 +41,21 @@ def test_each_kind_of_test_is_explained() -> None:
     kinds = {path.parent.name for path in ROOT.glob("tests/**/test_*.py")}
     assert len(kinds) > 5
     assert kinds == explained
+
+
+def test_the_rules_of_the_jobs_document_are_a_template(tmp_path: Path) -> None:
+    text = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) == 2
+    resources = textwrap.indent("".join(blocks), "  ")
+    path = tmp_path / "template.yaml"
+    path.write_text(f"Resources:\n{resources}", encoding="utf-8")
+    found = cfn_lint(path.read_text(encoding="utf-8"), config=ManualArgs(regions=["us-east-1"]))
+    assert [one.message for one in found] == []
+
+
+def test_the_jobs_document_names_each_option_field_and_code() -> None:
+    text = (ROOT / "docs/jobs.md").read_text(encoding="utf-8")
+    codes = [code for code, _ in (STOPPED, NOT_SENT, UNSETTLED)]
+    for name in (*NAMES, *codes, *Document.__annotations__.keys() - {"JobId"}):
+        assert f"`{name}`" in text, name

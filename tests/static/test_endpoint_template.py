@@ -10,7 +10,8 @@ import yaml
 
 from template.reading import allowed, as_list, of_type, properties, statements
 from template.translate import ROOT, Template
-from timpush.settings import APP_CALLS_PER_SECOND, read_api_settings
+from timpush.jobs.table import INDEX
+from timpush.settings import read_api_settings, read_jobs_settings
 
 POWERTOOLS = {
     "POWERTOOLS_SERVICE_NAME",
@@ -38,10 +39,16 @@ def methods(translated: Template) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 class TestAccess:
-    def test_there_is_one_method_at_one_path(
+    def test_there_are_these_methods_alone(
         self, methods: dict[tuple[str, str], dict[str, Any]]
     ) -> None:
-        assert list(methods) == [("/v1/remove-tags", "post")]
+        assert set(methods) == {
+            ("/v1/remove-tags", "post"),
+            ("/v1/jobs", "get"),
+            ("/v1/jobs", "post"),
+            ("/v1/jobs/{id}", "get"),
+            ("/v1/jobs/{id}", "delete"),
+        }
 
     def test_every_method_asks_for_a_signature(
         self, translated: Template, methods: dict[tuple[str, str], dict[str, Any]]
@@ -67,25 +74,28 @@ class TestAccess:
         kinds = {one["Type"] for one in translated["Resources"].values()}
         assert not kinds & {"AWS::ApiGatewayV2::Api", "AWS::Lambda::Url"}
 
-    def test_api_gateway_alone_may_invoke_the_function_and_for_this_method_alone(
+    def test_api_gateway_alone_may_invoke_the_function_and_for_these_paths_alone(
         self, translated: Template
     ) -> None:
-        (permission,) = (
+        permissions = [
             one["Properties"]
             for one in of_type(translated, "AWS::Lambda::Permission").values()
             if one["Properties"]["FunctionName"] == {"Ref": "RemoveTagsEndpoint"}
-        )
-        assert permission["Principal"] == "apigateway.amazonaws.com"
-        source = permission["SourceArn"]["Fn::Sub"]
-        assert source.endswith("${AWS::AccountId}:${RemoveTagsApi}/*/POST/v1/remove-tags")
+        ]
+        assert {one["Principal"] for one in permissions} == {"apigateway.amazonaws.com"}
+        sources = [one["SourceArn"]["Fn::Sub"] for one in permissions]
+        assert [source.partition("${AWS::AccountId}:")[2] for source in sources] == [
+            "${RemoveTagsApi}/*/POST/v1/remove-tags",
+            "${RemoveTagsApi}/*/*/v1/jobs*",
+        ]
 
     def test_integration_hands_the_whole_request_to_the_function(
         self, methods: dict[tuple[str, str], dict[str, Any]]
     ) -> None:
-        (method,) = methods.values()
-        integration = method["x-amazon-apigateway-integration"]
-        assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
-        assert "${RemoveTagsEndpoint.Arn}/invocations" in integration["uri"]["Fn::Sub"]
+        for method in methods.values():
+            integration = method["x-amazon-apigateway-integration"]
+            assert (integration["type"], integration["httpMethod"]) == ("aws_proxy", "POST")
+            assert "${RemoveTagsEndpoint.Arn}/invocations" in integration["uri"]["Fn::Sub"]
 
 
 class TestThrottle:
@@ -108,20 +118,6 @@ class TestThrottle:
         assert allowed(translated, "ApiCallsPerSecond") == [0, 2, 5, 10, 20]
         assert translated["Parameters"]["ApiCallsPerSecond"]["Default"] == 10
 
-    def test_worker_gets_what_rate_and_burst_leave_of_the_apps_calls(
-        self, translated: Template
-    ) -> None:
-        rows = translated["Mappings"]["CallsPerSecond"]
-        assert list(map(int, rows)) == allowed(translated, "ApiCallsPerSecond")
-        for rate, row in rows.items():
-            burst = int(rate)
-            assert int(row["Worker"]) == APP_CALLS_PER_SECOND - (int(rate) + burst)
-
-    def test_every_worker_has_a_call_a_second_at_every_rate(self, translated: Template) -> None:
-        for row in translated["Mappings"]["CallsPerSecond"].values():
-            for concurrency in allowed(translated, "WorkerConcurrency"):
-                assert int(row["Worker"]) // concurrency >= 1
-
 
 class TestCondition:
     def test_nothing_of_the_endpoint_is_there_at_a_rate_of_0(self, translated: Template) -> None:
@@ -140,7 +136,7 @@ class TestCondition:
 
     def test_what_is_always_there_does_not_need_the_endpoint(self, translated: Template) -> None:
         for name, one in translated["Resources"].items():
-            if "Condition" not in one:
+            if "Condition" not in one and name != "Monitoring":
                 assert not re.search(r"RemoveTags(Api|Endpoint)", json.dumps(one)), name
 
     def test_access_logs_need_the_endpoint(self, translated: Template) -> None:
@@ -176,8 +172,10 @@ class TestFunction:
             "TIMPUSH_SECRET_ID": "secret",
             "QUEUE_URL": "https://sqs.example/queue",
         }
+        of_jobs = {"JOBS_BUCKET": "bucket", "JOBS_TABLE": "table"}
         read_api_settings(given)
-        assert set(variables) == set(given) | POWERTOOLS | FOR_ALL_FUNCTIONS
+        read_jobs_settings(of_jobs)
+        assert set(variables) == set(given) | set(of_jobs) | POWERTOOLS | FOR_ALL_FUNCTIONS
         assert variables["QUEUE_URL"] == {"Ref": "RemoveTagsQueue"}
 
     def test_has_a_metrics_service_of_its_own(self, translated: Template) -> None:
@@ -197,6 +195,12 @@ class TestFunction:
             "ReadSecret": (["secretsmanager:GetSecretValue"], secret),
             "DecryptSecret": (["kms:Decrypt"], {"Ref": "SecretKmsKeyArn"}),
             "QueueUsers": (["sqs:SendMessage"], {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}),
+            "PrepareUploads": (["s3:PutObject"], {"Fn::Sub": "${JobsBucket.Arn}/inbox/*"}),
+            "ReadAndStopJobs": (
+                ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:UpdateItem"],
+                {"Fn::GetAtt": ["JobsTable", "Arn"]},
+            ),
+            "ListJobs": (["dynamodb:Query"], {"Fn::Sub": f"${{JobsTable.Arn}}/index/{INDEX}"}),
             "WriteLogs": (
                 ["logs:CreateLogStream", "logs:PutLogEvents"],
                 {"Fn::GetAtt": ["RemoveTagsEndpointLogGroup", "Arn"]},
@@ -212,11 +216,17 @@ def test_url_and_arn_of_the_outputs_name_the_path_of_the_api(
     name = stage["StageName"]
     assert outputs["ApiUrl"]["Value"]["Fn::Sub"].endswith(f"/{name}/v1/remove-tags")
     assert outputs["ApiArn"]["Value"]["Fn::Sub"].endswith(f"/{name}/POST/v1/remove-tags")
+    assert outputs["JobsApiUrl"]["Value"]["Fn::Sub"].endswith(f"/{name}/v1/jobs")
+    assert outputs["JobsApiArn"]["Value"]["Fn::Sub"].endswith(f"/{name}/*/v1/jobs*")
 
 
 def test_openapi_document_has_the_path_of_the_api(
     methods: dict[tuple[str, str], dict[str, Any]],
 ) -> None:
     document = yaml.safe_load(Path(ROOT / "docs/openapi.yaml").read_text())
-    described = {(path, verb) for path, verbs in document["paths"].items() for verb in verbs}
+    described = {
+        (path, verb)
+        for path, verbs in document["paths"].items()
+        for verb in verbs.keys() - {"parameters"}
+    }
     assert described == set(methods)

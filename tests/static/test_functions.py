@@ -75,14 +75,15 @@ def test_worker_gets_the_variables_that_its_code_reads_and_no_others(
         {
             "TIMPUSH_REGION": "singapore",
             "TIMPUSH_SECRET_ID": "secret",
-            "TIMPUSH_CALLS_PER_SECOND": "100",
+            "APP_CALLS_PER_SECOND": "100",
             "WORKER_CONCURRENCY": "4",
             "QUEUE_URL": "https://sqs.example/queue",
             "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letter-queue",
         }
     )
     read_settings(environment)
-    assert set(variables) - POWERTOOLS == environment.names
+    # TIMPUSH_CALLS_PER_SECOND is for runs outside the stack: there the budget is said outright.
+    assert set(variables) - POWERTOOLS == environment.names - {"TIMPUSH_CALLS_PER_SECOND"}
     assert set(variables) >= POWERTOOLS
 
 
@@ -93,9 +94,8 @@ def test_variables_hold_what_their_names_say(variables: dict[str, Any]) -> None:
         "TIMPUSH_SECRET_ID": {
             "Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]
         },
-        "TIMPUSH_CALLS_PER_SECOND": {
-            "Fn::FindInMap": ["CallsPerSecond", {"Ref": "ApiCallsPerSecond"}, "Worker"]
-        },
+        "APP_CALLS_PER_SECOND": {"Ref": "AppCallsPerSecond"},
+        "API_CALLS_PER_SECOND": {"Ref": "ApiCallsPerSecond"},
         "WORKER_CONCURRENCY": {"Ref": "WorkerConcurrency"},
         "RETRY_BASE_SECONDS": {"Ref": "RetryBaseSeconds"},
         "RETRY_CAP_SECONDS": {"Ref": "RetryCapSeconds"},
@@ -115,18 +115,18 @@ def test_regions_are_those_of_the_code(translated: Template) -> None:
 
 def test_defaults_are_settings_that_the_code_takes(translated: Template) -> None:
     default = {name: str(one["Default"]) for name, one in translated["Parameters"].items()}
-    calls_per_second = translated["Mappings"]["CallsPerSecond"][default["ApiCallsPerSecond"]]
     settings = read_settings(
         {
             "TIMPUSH_REGION": default["TimPushRegion"],
             "TIMPUSH_ENDPOINT_URL": default["EndpointUrl"],
             "TIMPUSH_SECRET_ID": "secret",
-            "TIMPUSH_CALLS_PER_SECOND": calls_per_second["Worker"],
+            "APP_CALLS_PER_SECOND": default["AppCallsPerSecond"],
+            "API_CALLS_PER_SECOND": default["ApiCallsPerSecond"],
             "WORKER_CONCURRENCY": default["WorkerConcurrency"],
             "QUEUE_URL": "https://sqs.example/queue",
             "DEAD_LETTER_QUEUE_URL": "https://sqs.example/dead-letter-queue",
             "HASH_ACCOUNTS_IN_LOGS": default["HashAccountsInLogs"],
         }
     )
-    assert settings.share == 20
+    assert settings.share == 26
     assert settings.hash_accounts

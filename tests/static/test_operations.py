@@ -5,10 +5,12 @@ import re
 import pytest
 
 from benchmarks.cost import Duration, function_terms, worker_memory_gb
-from template.reading import of_type
+from support.environment import worker_environment
+from template.reading import allowed, of_type
 from template.translate import ROOT, Template
 from template.watching import alarms
-from timpush.metrics import ENDPOINT, ROTATION, WORKER, Metric
+from timpush.metrics import ENDPOINT, ROTATION, WORKER
+from timpush.settings import Settings, read_settings
 
 TEXT = (ROOT / "docs/operations.md").read_text()
 CALL_USERS = 100
@@ -24,66 +26,57 @@ def table(heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r" ?\| ?", row)] for row in rows[2:]]
 
 
-def meaning(name: str) -> str:
-    known = [metrics[name] for metrics in (WORKER, ENDPOINT) if name in metrics]
-    return "; endpoint: ".join(dict.fromkeys(one.meaning for one in known))
-
-
-def test_the_metrics_are_those_of_the_code() -> None:
-    every: dict[str, Metric] = ENDPOINT | WORKER
-    expected = {
-        (
-            f"`{name}`",
-            "x" if name in WORKER else "",
-            "x" if name in ENDPOINT else "",
-            metric.unit,
-            meaning(name),
+def worker_settings(translated: Template, **parameters: int) -> Settings:
+    """The worker's settings of a stack with these parameters; the others have their defaults."""
+    value = {name: one["Default"] for name, one in translated["Parameters"].items()} | parameters
+    return read_settings(
+        worker_environment(
+            TIMPUSH_CALLS_PER_SECOND=None,
+            APP_CALLS_PER_SECOND=value["AppCallsPerSecond"],
+            API_CALLS_PER_SECOND=value["ApiCallsPerSecond"],
+            WORKER_CONCURRENCY=value["WorkerConcurrency"],
         )
-        for name, metric in every.items()
-    }
-    assert {tuple(row) for row in table("Metrics")} == expected
+    )
 
 
-def test_the_capacity_is_what_the_mapping_and_the_budget_give(translated: Template) -> None:
+def test_the_capacity_is_what_the_budget_gives(translated: Template) -> None:
     rows = [
         [int(cell.removesuffix(" s").replace(",", "")) for cell in r] for r in table("Capacity")
     ]
-    mapping = translated["Mappings"]["CallsPerSecond"]
-    assert [str(row[0]) for row in rows] == list(mapping)
-    for rate, calls, users, *seconds in rows:
-        assert str(calls) == mapping[str(rate)]["Worker"]
+    assert {row[1] for row in rows} == set(allowed(translated, "ApiCallsPerSecond"))
+    for app, api, calls, users, *seconds in rows:
+        settings = worker_settings(translated, AppCallsPerSecond=app, ApiCallsPerSecond=api)
+        assert calls == settings.share * settings.concurrency
         assert users == round(calls * CALL_USERS * USED)
         assert seconds == [round(backlog / users) for backlog in BACKLOGS]
 
 
-def test_the_monthly_cost_counts_what_there_is(translated: Template) -> None:
-    by_condition = [one.get("Condition") for one in alarms(translated).values()]
+def test_the_monthly_cost_counts_what_there_is(translated: Template, monitoring: Template) -> None:
+    by_condition = [one.get("Condition") for one in alarms(monitoring).values()]
     assert set(ROTATION) <= set(WORKER)  # the same series: the same service and name
     expected = {
         "metrics of the worker and the rotation": len(WORKER),
         "metrics of the endpoint": len(ENDPOINT),
         "alarms": by_condition.count(None),
+        "alarm on the budget, with `WatchBudget`": by_condition.count("HasBudgetAlarm"),
         "alarms of the endpoint": by_condition.count("HasApi"),
         "alarms of the rotation": by_condition.count("HasSigningKey"),
-        "dashboard": len(of_type(translated, "AWS::CloudWatch::Dashboard")),
+        "dashboard": len(of_type(monitoring, "AWS::CloudWatch::Dashboard")),
         "KMS key of the alarms' topic, with `AlarmEmail`": len(
-            of_type(translated, "AWS::KMS::Key")
+            of_type(monitoring, "AWS::KMS::Key")
         ),
         "secret of the UserSig": len(of_type(translated, "AWS::SecretsManager::Secret")),
         "secret of the key, with `SigningKeySecretArn`": 1,  # of the user's own
     }
     rows = table("A month")
-    assert len(of_type(translated, "AWS::KMS::Key")) == 1
     assert {what: int(count) for what, count, _, _ in rows} == expected
     for _, count, each, month in rows:
         assert int(count) * cents(each) == cents(month)
 
 
 def test_the_cost_of_a_million_users_is_what_its_formulas_give(translated: Template) -> None:
-    default = {name: one["Default"] for name, one in translated["Parameters"].items()}
-    calls_per_second = translated["Mappings"]["CallsPerSecond"][str(default["ApiCallsPerSecond"])]
-    share = int(calls_per_second["Worker"]) / default["WorkerConcurrency"]
-    assert (share, worker_memory_gb()) == (20, 0.5)
+    share = worker_settings(translated).share
+    assert (share, worker_memory_gb()) == (26, 0.5)
     rows = table("A million users")
     assert [row[0] for row in rows] == ["1", "10", "100"]
     for row in rows:
@@ -115,10 +108,10 @@ def test_each_output_that_it_names_exists(written: Template, document: str) -> N
     assert named <= set(written["Outputs"])
 
 
-def test_each_saved_query_is_described(translated: Template) -> None:
-    queries = of_type(translated, "AWS::Logs::QueryDefinition").values()
+def test_each_saved_query_is_described(monitoring: Template) -> None:
+    queries = of_type(monitoring, "AWS::Logs::QueryDefinition").values()
     names = {one["Properties"]["Name"]["Fn::Sub"] for one in queries}
-    assert names == {f"${{AWS::StackName}}/{row[0]}" for row in table("Saved queries")}
+    assert names == {f"${{ServiceName}}/{row[0]}" for row in table("Saved queries")}
     assert all(one["Condition"] == "HasSavedQueries" for one in queries)
 
 

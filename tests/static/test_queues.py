@@ -6,8 +6,12 @@ from typing import Any
 
 import pytest
 
+from reliability.outage import MAX_RECEIVE_COUNT
+from support.environment import worker_environment
+from template.deployment import Deployment
 from template.reading import allowed, of_type, properties
 from template.translate import Template
+from timpush.settings import APP_CALLS_PER_SECOND, read_settings
 
 DAY = 86_400
 MIB = 1_048_576
@@ -44,8 +48,16 @@ def test_messages_that_crash_the_worker_are_given_up(translated: Template) -> No
         "maxReceiveCount": {"Ref": "MaxReceiveCount"},
     }
     parameter = translated["Parameters"]["MaxReceiveCount"]
-    assert parameter["Default"] == 100
     assert parameter["MinValue"] >= 5
+    assert parameter["Default"] == MAX_RECEIVE_COUNT, "what make outage shows is for this number"
+
+
+def test_a_message_that_crashes_the_worker_is_moved_before_it_is_deleted(
+    translated: Template,
+) -> None:
+    queue = properties(translated, "RemoveTagsQueue")
+    most = translated["Parameters"]["MaxReceiveCount"]["MaxValue"]
+    assert most * queue["VisibilityTimeout"] < queue["MessageRetentionPeriod"]
 
 
 @pytest.mark.parametrize("name", QUEUES)
@@ -82,7 +94,7 @@ def test_queue_refuses_everybody_without_tls_and_grants_nothing(
 def test_worker_takes_batches_and_reports_each_message(mapping: dict[str, Any]) -> None:
     concurrency = {
         "Fn::FindInMap": [
-            "WorkerConcurrency",
+            "Workers",
             {"Ref": "WorkerConcurrency"},
             "MaximumConcurrency",
         ]
@@ -105,12 +117,12 @@ def test_limits_of_the_mapping_are_those_of_lambda(translated: Template) -> None
 
 
 def test_concurrency_is_one_that_lambda_takes(translated: Template) -> None:
-    assert allowed(translated, "WorkerConcurrency") == [2, 4, 5, 10]
-    assert translated["Parameters"]["WorkerConcurrency"]["Default"] == 4
+    assert allowed(translated, "WorkerConcurrency") == [2, 3, 4, 5, 10]
+    assert translated["Parameters"]["WorkerConcurrency"]["Default"] == 3
 
 
 def test_rows_of_concurrency_say_their_own_number(translated: Template) -> None:
-    rows = translated["Mappings"]["WorkerConcurrency"]
+    rows = translated["Mappings"]["Workers"]
     expected = {
         str(value): {"MaximumConcurrency": value}
         for value in allowed(translated, "WorkerConcurrency")
@@ -118,13 +130,28 @@ def test_rows_of_concurrency_say_their_own_number(translated: Template) -> None:
     assert json.dumps(rows) == json.dumps(expected)  # numbers, not text
 
 
-def test_every_worker_has_a_call_a_second_and_none_has_more_than_the_app(
+def test_no_choice_of_budgets_exceeds_the_apps_and_each_worker_has_a_call(
     translated: Template,
 ) -> None:
-    rows = translated["Mappings"]["CallsPerSecond"].values()
-    budgets = [int(row["Worker"]) for row in rows]
-    assert budgets == [100, 96, 90, 80, 60]
-    for calls, workers in product(budgets, allowed(translated, "WorkerConcurrency")):
-        share = calls // workers
-        assert share >= 1
-        assert share * workers <= 100
+    names = ("AppCallsPerSecond", "ApiCallsPerSecond", "WorkerConcurrency")
+    tried = 0
+    for app, api, workers in product(*(allowed(translated, name) for name in names)):
+        choice = dict(zip(names, map(str, (app, api, workers)), strict=True))
+        variables = {"APP_CALLS_PER_SECOND": app, "API_CALLS_PER_SECOND": api}
+        environment = worker_environment(
+            TIMPUSH_CALLS_PER_SECOND=None, WORKER_CONCURRENCY=workers, **variables
+        )
+        if not Deployment(translated, **choice).refused():
+            tried += 1
+            share = read_settings(environment).share
+            # The stage's rate and burst are equal; 1 is the rotation's call.
+            assert share * workers + 2 * api + 1 <= app <= APP_CALLS_PER_SECOND
+    assert tried > 100
+
+
+@pytest.mark.parametrize(("api", "app"), [(5, 20), (10, 30), (20, 50)])
+def test_a_budget_that_leaves_too_little_to_the_workers_is_refused(
+    translated: Template, api: int, app: int
+) -> None:
+    choice = {"ApiCallsPerSecond": str(api), "AppCallsPerSecond": str(app)}
+    assert len(Deployment(translated, **choice).refused()) == 1

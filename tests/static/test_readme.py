@@ -9,17 +9,6 @@ from template.translate import Template
 README = (Path(__file__).parents[2] / "README.md").read_text()
 
 
-def test_the_parameters_table_is_the_templates(written: Template) -> None:
-    rows = re.findall(r"^\| `(\w+)` \| (?:`(.+)`|empty) \| (.+) \|$", README, re.MULTILINE)
-    groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
-    names = [name for group in groups for name in group["Parameters"]]
-    assert rows == [
-        (name, str(one["Default"]), " ".join(one["Description"].split()))
-        for name in names
-        for one in [written["Parameters"][name]]
-    ]
-
-
 def test_each_output_that_it_names_exists(written: Template) -> None:
     named = set(re.findall(r"outputs? `(\w+)`", README))
     assert named

@@ -1,6 +1,7 @@
 """Workflows and hooks run what there is, pinned, with no more rights than they need."""
 
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ def is_pinned(line: str) -> bool:
 def runs(command: str) -> bool:
     """Whether what a command names exists: a script for bash, or targets of make."""
     match command.split():
-        case ["bash", script]:
-            return (ROOT / script).is_file()
+        case ["bash", script, *parts]:
+            return (ROOT / script).is_file() and set(parts) <= {"fast", "slow"}
         case ["make", *words]:
             targets = [word for word in words if not word.startswith("-")]
             known = [re.search(rf"^{re.escape(one)}:", MAKEFILE, re.MULTILINE) for one in targets]
@@ -64,17 +65,40 @@ class TestWorkflow:
 def test_ci_has_the_time_that_its_script_may_take() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     minutes = sum(map(int, re.findall(r"timeout .* (\d+)m make", script)))
-    (job,) = jobs(ROOT / ".github/workflows/ci.yml")
-    assert 0 < minutes < job["timeout-minutes"]
+    assert 0 < minutes < 30
+    for job in jobs(ROOT / ".github/workflows/ci.yml"):
+        assert minutes < job["timeout-minutes"]
+
+
+def test_ci_runs_each_part_of_its_script_in_a_job_of_its_own() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    targets = re.findall(r"timeout .* \d+m make (.+)", script)
+    assert targets == ["setup", "check", "test", "test-slow"]
+    commands = [
+        step["run"]
+        for job in jobs(ROOT / ".github/workflows/ci.yml")
+        for step in job["steps"]
+        if "run" in step
+    ]
+    assert commands == ["bash .ci/run fast", "bash .ci/run slow"]
+
+
+@pytest.mark.parametrize("argument", ["quick", ""])
+def test_another_part_is_refused(argument: str) -> None:
+    done = subprocess.run(
+        ["bash", ROOT / ".ci/run", argument], capture_output=True, timeout=30, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"usage: .ci/run [fast|slow]\n"
 
 
 def test_ci_runs_the_templates_python_and_the_oldest_that_there_may_be() -> None:
-    (job,) = jobs(ROOT / ".github/workflows/ci.yml")
+    fast, _ = jobs(ROOT / ".github/workflows/ci.yml")
     oldest = re.search(r'requires-python = ">=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
     runtime = re.search(r"Runtime: python([\d.]+)", (ROOT / "template.yaml").read_text())
     assert oldest
     assert runtime
-    assert job["strategy"]["matrix"]["python"] == [oldest[1], runtime[1]]
+    assert fast["strategy"]["matrix"]["python"] == [oldest[1], runtime[1]]
 
 
 def test_each_hook_is_a_target_of_make() -> None:

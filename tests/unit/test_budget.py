@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from support.environment import worker_environment
-from timpush.removal.pace import CATCH_UP_SECONDS, Budget
+from timpush.removal.pace import (
+    CATCH_UP_SECONDS,
+    MARGIN,
+    QUIET_SECONDS,
+    SLOTS_SKIPPED,
+    Pace,
+)
 from timpush.settings import read_settings
 
 BUDGETS = [100, 96, 90, 80, 60]
@@ -38,12 +44,12 @@ def starts_of(invocations: list[Invocation], share: int, since: float = 5_000.0)
     clock, starts = Clock(since), []
     for pause, bursts in invocations:
         clock.time += pause
-        budget = Budget(share, clock)
+        pace = Pace(share, clock())
         for idle, calls in bursts:
             clock.time += idle
             for _ in range(calls):
-                clock.reach(budget.earliest())
-                budget.start()
+                clock.reach(pace.earliest)
+                pace.start(clock())
                 starts.append(clock.time)
     return starts
 
@@ -68,7 +74,7 @@ class TestOneEnvironment:
 
     def test_the_first_call_waits_a_gap(self) -> None:
         clock = Clock()
-        assert Budget(10, clock).earliest() - clock() > 1 / 10
+        assert Pace(10, clock()).earliest - clock() > 1 / 10
 
     def test_time_without_calls_earns_nothing(self) -> None:
         starts = starts_of([(0.0, [(0.0, 10), (3_600.0, 160)])], 20)
@@ -76,17 +82,17 @@ class TestOneEnvironment:
 
     def test_a_late_start_moves_the_next_one(self) -> None:
         clock = Clock()
-        budget = Budget(10, clock)
+        pace = Pace(10, clock())
         clock.time += 7.77
-        budget.start()
-        assert budget.earliest() > clock() + 1 / 10 - CATCH_UP_SECONDS
+        pace.start(clock())
+        assert pace.earliest > clock() + 1 / 10 - CATCH_UP_SECONDS
 
     def test_starts_that_are_a_little_late_each_keep_the_pace(self) -> None:
         clock, starts = Clock(), []
-        budget = Budget(25, clock)
+        pace = Pace(25, clock())
         for _ in range(250):
-            clock.time = budget.earliest() + CATCH_UP_SECONDS / 2
-            budget.start()
+            clock.time = pace.earliest + CATCH_UP_SECONDS / 2
+            pace.start(clock())
             starts.append(clock.time)
         assert starts[-1] - starts[0] < 249 * 1.011 / 25
         assert most_in_a_second(starts) == 25
@@ -96,26 +102,41 @@ class TestOneEnvironment:
         self, delays: list[float], share: int
     ) -> None:
         clock, starts = Clock(), []
-        budget = Budget(share, clock)
+        pace = Pace(share, clock())
         for delay in delays:
-            clock.time = budget.earliest() + delay
-            budget.start()
+            clock.time = pace.earliest + delay
+            pace.start(clock())
             starts.append(clock.time)
         assert most_in_a_second(starts) <= share
 
-    def test_a_pause_holds_calls_off_for_that_long(self) -> None:
-        clock = Clock()
-        budget = Budget(10, clock)
-        budget.pause(1.5)
-        assert budget.earliest() == clock() + 1.5
+    def test_a_refusal_by_rate_skips_slots(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.took(0.2)
+        earliest = pace.earliest
+        pace.refused(0.3)
+        assert pace.earliest == pytest.approx(max(earliest, 0.3) + SLOTS_SKIPPED * MARGIN / 10)
 
-    def test_a_shorter_pause_shortens_nothing(self) -> None:
-        clock = Clock()
-        budget = Budget(10, clock)
-        budget.pause(2.0)
-        budget.pause(0.1)
-        budget.start()
-        assert budget.earliest() == clock() + 2.0
+    def test_many_refusals_at_once_skip_a_second_at_most(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.took(0.2)
+        for _ in range(50):
+            pace.refused(0.3)
+        assert pace.earliest == pytest.approx(0.3 + QUIET_SECONDS)
+
+    def test_refusals_that_nothing_passes_pause_for_a_second_each(self) -> None:
+        pace = Pace(10, 0.0)
+        pace.refused(QUIET_SECONDS)
+        assert pace.earliest == 2 * QUIET_SECONDS
+
+    @given(st.lists(st.tuples(st.floats(0, 0.5), st.booleans()), max_size=40))
+    def test_whatever_is_refused_no_start_comes_sooner(
+        self, replies: list[tuple[float, bool]]
+    ) -> None:
+        pace, clock = Pace(25, 0.0), 0.0
+        for seconds, refused in replies:
+            clock, earliest = clock + seconds, pace.earliest
+            (pace.refused if refused else pace.took)(clock)
+            assert earliest <= pace.earliest <= max(earliest, clock + QUIET_SECONDS)
 
 
 @pytest.mark.parametrize("calls_per_second", BUDGETS)
@@ -158,10 +179,10 @@ def test_late_starts_in_short_invocations_stay_within_the_share(share: int) -> N
     # Given invocations of two calls, one right after the other, each first call late
     clock, starts = Clock(), []
     for _ in range(3 * share):
-        budget = Budget(share, clock)
+        pace = Pace(share, clock())
         for late in (CATCH_UP_SECONDS, 0.0):
-            clock.reach(budget.earliest() + late)
-            budget.start()
+            clock.reach(pace.earliest + late)
+            pace.start(clock())
             starts.append(clock.time)
     # Then no second holds more than the share
     assert most_in_a_second(starts) <= share

@@ -212,11 +212,10 @@ class TestWhoseReply:
 
     @pytest.mark.parametrize("status", [100, 102, 103])
     def test_interim_replies_are_skipped(self, status: int) -> None:
-        first = Answer(interim(status) * 3 + refuses(70107))
+        first = Answer(interim(status) * 3 + DONE.data)
         with raw_server(first, DONE) as server:
             client = TimPushClient(server.url, 1)
-            assert failure(client).code == 70107
-            assert call(client) == {}
+            assert (call(client), call(client)) == ({}, {})
             assert server.connections == (1 if status == 100 else 2)
 
     def test_an_interim_reply_without_end_ends_with_the_call(self) -> None:
@@ -240,12 +239,12 @@ class TestWhoseReply:
             assert server.connections == 2
 
     @pytest.mark.parametrize("code", [91000, 60007, 70001, 60026, 90001, 12345])
-    def test_a_connection_is_kept_after_a_documented_failure(self, code: int) -> None:
+    def test_a_connection_is_not_kept_after_a_failure(self, code: int) -> None:
         with raw_server(Answer(refuses(code)), DONE) as server:
             client = TimPushClient(server.url, 1)
             assert failure(client).code == code
             assert call(client) == {}
-            assert server.connections == 1
+            assert server.connections == 2
 
     def test_a_connection_is_not_kept_when_the_server_will_close_it(self) -> None:
         with raw_server(answer(OK, Connection="close"), DONE) as server:
@@ -276,12 +275,12 @@ class TestDrip:
         assert clock.seconds <= MAX_CALL_SECONDS + 2 * clock.step
 
     def test_it_ends_though_the_server_does_not_read(self) -> None:
-        many = [(f"user-{n}", ["x" * 50] * 10) for n in range(100_000)]
+        many = [(f"user-{n}", ["x" * 50] * 10) for n in range(30_000)]
         with deaf_server() as url:
             began = time.monotonic()
             with pytest.raises(TransientError, match="ReadTimeoutError"):
                 TimPushClient(url, 1).remove_tag(many, CREDENTIAL, began + 1.5)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < READ_SECONDS
 
     def test_all_addresses_of_a_host_share_the_time_to_connect(
         self, monkeypatch: pytest.MonkeyPatch
@@ -374,7 +373,7 @@ class TestEnds:
         assert (type(error), error.code) == (TransientError, "Deadline")
         assert server.received == []
 
-    def test_nobody_listening_is_transient(self) -> None:
+    def test_a_refused_connection_is_transient(self) -> None:
         with refusing_url() as url:
             assert type(failure(TimPushClient(url, 1))) is TransientError
 

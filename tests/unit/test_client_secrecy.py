@@ -76,7 +76,7 @@ class TestErrors:
         assert error.__cause__ is None
         assert error.__context__ is None
 
-    def test_nobody_listening_shows_nothing_either(self) -> None:
+    def test_a_refused_connection_shows_nothing_either(self) -> None:
         with refusing_url() as url:
             error = failure(url)
         assert USERSIG[:12] not in " ".join(shown(error))

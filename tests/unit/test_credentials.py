@@ -12,6 +12,8 @@ from botocore.stub import Stubber
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from support.clients import secrets_client
+from support.raw_server import answer, raw_server
 from timpush.errors import SecretError, UserSigError
 from timpush.tencent.credentials import Credential, Credentials, parse_secret, read_secret
 from timpush.tencent.usersig import sign
@@ -183,6 +185,35 @@ class TestCredentials:
                 Credentials(secrets, "usersig").get()
         assert caught.value.message == f"the secret usersig cannot be read: {code}"
         assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize(
+        "body", [b"[]", b'["x"]', b'"text"', b"5", b"null", b"true", b"{", b"", b"\xff"]
+    )
+    def test_a_reply_that_is_no_object_says_how_to_fix_it(self, body: bytes) -> None:
+        with (
+            raw_server(answer(body)) as server,
+            pytest.raises(SecretError, match=r"the secret usersig .* check .*AWS_END") as caught,
+        ):
+            Credentials(secrets_client(server.url), "usersig").get()
+        assert caught.value.__context__ is None
+
+    @pytest.mark.parametrize("value", [["x"], {"usersig": "x"}, 5, 0.5, True, [], None])
+    def test_a_value_that_is_no_text_says_how_to_fix_it(self, value: object) -> None:
+        body = json.dumps({"SecretString": value}).encode()
+        with (
+            raw_server(answer(body)) as server,
+            pytest.raises(SecretError, match=r"the secret usersig .* check .*AWS_ENDPOINT_URL"),
+        ):
+            Credentials(secrets_client(server.url), "usersig").get()
+
+    @pytest.mark.parametrize("value", ["[]", '"text"', "5", "null", "[" * 100_000, "\ud800"])
+    def test_a_text_that_is_no_object_says_how_to_fix_it(self, value: str) -> None:
+        body = json.dumps({"SecretString": value}).encode()
+        with (
+            raw_server(answer(body)) as server,
+            pytest.raises(SecretError, match="must be a JSON object with sdkappid"),
+        ):
+            Credentials(secrets_client(server.url), "usersig").get()
 
     def test_no_way_to_secrets_manager_is_a_fault_of_the_secret(
         self, unreachable_secrets: "SecretsManagerClient"

@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Iterator
-from itertools import chain, repeat
 
 import pytest
 
@@ -139,7 +138,24 @@ def test_time_that_the_secret_took_is_gone() -> None:
     assert desk.calls == 0
 
 
+def test_not_after_is_checked_once_more_when_the_secret_took_its_time() -> None:
+    desk = Desk()
+    desk.scene.secrets.seconds = 6.0
+    removed = desk.remove(not_after=UNIX_START + 3)
+    assert desk.calls == 0
+    assert set(states(removed).values()) == {"rejected"}
+
+
 class TestRefusedUserSig:
+    def test_that_worked_a_moment_ago_is_tried_once_more(self) -> None:
+        desk = Desk(replies(Reply(), REFUSED))
+        made = []
+        for _ in range(4):
+            desk.remove()
+            made.append(desk.calls)
+        assert made == [1, 2, 3, 4]
+        assert desk.reads == 2, "it is read again before it is sent again"
+
     def test_is_tried_again_once_a_minute(self) -> None:
         desk = Desk(lambda *_: REFUSED)
         made = []
@@ -186,30 +202,36 @@ class TestRefusedUserSig:
 
 
 class SilentClient(TimPushClient):
-    """Its call lasts until `reply` is set."""
+    """Its call lasts until `reply` is set; meanwhile the clock reaches `seconds`."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: float) -> None:
         self.reply = threading.Event()
+        self.time = 0.0
+        self._seconds = seconds
+
+    def clock(self) -> float:
+        return self.time
 
     def remove_tag(self, *_: object) -> Failures:
         self.reply.wait(60)
         return {}
 
     def drop_idle_connections(self) -> None:
-        """There are no connections."""
+        """Called right before the call: the time that it will take passes here."""
+        self.time = self._seconds
 
 
 @pytest.fixture
 def silent() -> Iterator[SilentClient]:
-    client = SilentClient()
+    client = SilentClient(22.0)
     yield client
     client.reply.set()
 
 
 def test_a_call_that_outlasts_its_deadline_is_left_behind(silent: SilentClient) -> None:
     # Given a clock by which the time is up once the call was started
-    clock = chain([0.0], repeat(22.0)).__next__
-    caller = Caller(silent, Scene().environment.credentials, clock=clock, now=lambda: UNIX_START)
+    credentials = Scene().environment.credentials
+    caller = Caller(silent, credentials, clock=silent.clock, now=lambda: UNIX_START)
     # When the call does not end
     removed = remove_now(USERS, None, caller, 22.0)
     # Then the users are left for the queue

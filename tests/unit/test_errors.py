@@ -23,7 +23,7 @@ from timpush.errors import (
 from timpush.tencent.codes import (
     ACCOUNT_CODES,
     CODES,
-    SEARCHED_CONFIGURATION_CODES,
+    SEARCHED_CODES,
     USERSIG_CODES,
     call_error,
     explain,
@@ -31,7 +31,7 @@ from timpush.tencent.codes import (
 )
 
 # Where Tencent's text allows two readings, the code stands under the first. A fault of ours (a
-# wrong URL, say) is mended like a wrong configuration.
+# wrong URL, say) is fixed like a wrong configuration.
 TABLE: dict[type[CallError], str] = {
     TransientError: """
         60004 60005 60008 60013 60014
@@ -114,8 +114,8 @@ class TestCodes:
         assert max(USERSIG_CODES) == 70099
 
     def test_codes_to_search_for_are_of_the_configuration(self) -> None:
-        assert 60002 in SEARCHED_CONFIGURATION_CODES
-        assert {EXPECTED[code] for code in SEARCHED_CONFIGURATION_CODES} == {ConfigurationError}
+        assert 60002 in SEARCHED_CODES
+        assert {EXPECTED[code] for code in SEARCHED_CODES} == {ConfigurationError}
 
     def test_codes_that_speak_of_an_account_are_input(self) -> None:
         assert {60015, 70107, 90048} <= ACCOUNT_CODES
@@ -136,7 +136,7 @@ class TestErrors:
         assert explain(call_error(70009, "no")) == "70009: no (signature made with another key)"
         assert explain(call_error(12345, "no")) == "12345: no"
 
-    def test_the_meaning_is_ours_and_empty_when_nobody_has_said(self) -> None:
+    def test_a_meaning_is_empty_when_no_source_gives_one(self) -> None:
         assert "region" in meaning(70020)
         assert "daily" in meaning(60028)
         assert meaning(70004) == ""

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from support.scene import Reply, Scene, proven, states, want
+from timpush.removal.engine import calls_in_flight
 
 
 @pytest.mark.parametrize("latency", [0.01, 0.3, 0.95])
@@ -82,11 +83,21 @@ def test_invocations_that_follow_each_other_keep_the_share_together() -> None:
     assert starts[-1] - starts[0] >= 29 / 5
 
 
-def test_slow_replies_hold_no_more_calls_in_flight_than_connections() -> None:
-    scene = proven(lambda *_: Reply(latency=5.0), share=25)
+def test_replies_of_three_seconds_leave_the_share_filled() -> None:
+    scene = proven(lambda *_: Reply(latency=3.0), share=25)
 
-    removal = scene.invoke(want(10_000))
+    scene.invoke(want(20_000))
+
+    starts = [call.at for call in scene.started]
+    assert starts[-1] - starts[1] == pytest.approx(198 * 1.01 / 25)
+
+
+def test_slower_replies_hold_no_more_calls_in_flight_than_connections() -> None:
+    scene = proven(lambda *_: Reply(latency=7.0), share=25)
+
+    removal = scene.invoke(want(20_000))
 
     for call in scene.started:
-        assert sum(one.at <= call.at < one.ended for one in scene.started) <= 25
+        in_flight = sum(one.at <= call.at < one.ended for one in scene.started)
+        assert in_flight <= calls_in_flight(25) == 88
     assert {"removed"} in states(removal).values()

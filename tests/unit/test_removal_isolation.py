@@ -1,5 +1,6 @@
 """Calls that fail as a whole for the sake of one user or tag: the guilty are found and parked."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -19,7 +20,8 @@ from support.scene import (
 )
 from timpush.messages import UserTags
 from timpush.outcomes import Wanted
-from timpush.removal.engine import ISOLATION_CALLS, Removal
+from timpush.removal.engine import Removal
+from timpush.removal.refused_tags import SAMPLES
 
 LONG_TAG, UNKNOWN_ACCOUNT, NO_SUCH_CODE = 90034, 70107, 99999
 MOST_EXTRA_CALLS = 14
@@ -104,22 +106,22 @@ FLOODS: dict[str, Callable[[int], bool]] = {
 @pytest.mark.parametrize(
     ("share", "latency"), [(1, 0.3), (10, 1.0), (25, 0.3), (25, 1.0), (50, 3.0)]
 )
-@pytest.mark.parametrize("code", [LONG_TAG, NO_SUCH_CODE])
 @pytest.mark.parametrize("flood", FLOODS)
-def test_a_flood_of_bad_input_keeps_within_its_bound_and_each_invocation_finds_some(
-    flood: str, code: int, share: int, latency: float
+def test_a_flood_of_bad_input_leaves_every_other_call_its_turn_and_each_invocation_finds_some(
+    flood: str, share: int, latency: float
 ) -> None:
     everyone = want(10_000)
     guilty = {f"user-{number}" for number in range(10_000) if FLOODS[flood](number)}
-    scene = proven(refusing(guilty, code, latency), share)
+    scene = proven(refusing(guilty, LONG_TAG, latency), share)
 
     removal = scene.invoke(everyone)
 
-    assert len(scene.started) <= 100 + ISOLATION_CALLS
     alone = {one.accounts[0] for one in scene.started if one.reply.error and len(one.users) == 1}
     assert alone, "a search came to its end"
-    assert parked(removal) == ({f"{one}-tag-0" for one in alone} if code == LONG_TAG else set())
-    assert reasons(removal) <= {"isolation", "deadline", "unknown"}
+    assert parked(removal) == {f"{one}-tag-0" for one in alone}
+    assert reasons(removal) <= {"deadline"}
+    wide = [number for number, one in enumerate(scene.started) if len(one.users) == 100]
+    assert len(wide) == min(100, (len(scene.started) + 1) // 2) or wide[-1] <= 2 * len(wide)
 
 
 def test_a_flood_is_worked_off_by_one_invocation_after_the_other() -> None:
@@ -160,6 +162,55 @@ def test_a_transient_failure_within_a_search_is_retried_within_the_search() -> N
     assert handed_back(removal) == set()
 
 
+class TestTagThatIsRefusedWhoeverHasIt:
+    """Found on one user, tested on a few, known for all."""
+
+    @pytest.mark.parametrize("users", [30, 300, 1_000])
+    def test_users_who_all_have_only_this_tag(self, users: int) -> None:
+        wanted = {f"user-{number}": {"bad": math.inf} for number in range(users)}
+        scene = proven(refusing(["bad"], LONG_TAG, latency=0.1))
+
+        removal = scene.invoke(wanted)
+
+        assert {ends for one in states(removal).values() for ends in one} == {"rejected"}
+        assert len(scene.started) <= users / 100 + 1 + SAMPLES + extra_calls(users)
+
+    @pytest.mark.parametrize("users", [30, 300])
+    def test_users_of_ten_tags_with_this_one(self, users: int) -> None:
+        tags = {f"tag-{number}": math.inf for number in range(9)} | {"bad": math.inf}
+        scene = proven(refusing(["bad"], LONG_TAG, latency=0.1))
+
+        removal = scene.invoke({f"user-{number}": dict(tags) for number in range(users)})
+
+        assert parked(removal) == {"bad"}
+        assert all(ends == {"removed", "rejected"} for ends in states(removal).values())
+        searched_calls = math.ceil(users / 100)
+        assert len(scene.started) <= searched_calls * (1 + extra_calls(1_000)) + SAMPLES
+
+    def test_accounts_that_are_refused_do_not_cost_others_the_tag_they_share(self) -> None:
+        guilty = {f"user-{number}" for number in range(30)}
+        scene = proven(refusing(guilty, LONG_TAG, latency=0.1))
+
+        removal = scene.invoke({f"user-{number}": {"gold": math.inf} for number in range(100)})
+
+        assert {one for one, ends in states(removal).items() if ends == {"rejected"}} == guilty
+        assert ended(removal, "retry") == set()
+        assert len(scene.started) <= 30 * extra_calls(100)
+
+    def test_a_tag_that_one_of_the_tested_users_lost_is_not_refused(self) -> None:
+        guilty = {f"user-{number}" for number in range(100) if number % 13}
+        scene = proven(refusing(guilty, LONG_TAG, latency=0.1))
+
+        removal = scene.invoke({f"user-{number}": {"gold": math.inf} for number in range(100)})
+
+        assert {one for one, ends in states(removal).items() if ends == {"rejected"}} == guilty
+
+
+def extra_calls(suspects: int) -> float:
+    """The most extra calls for one bad user or tag among so many."""
+    return 4 * math.log2(suspects)
+
+
 class TestListedUsers:
     """ErrorCode 0 with an ErrorList: each listed user has its own code."""
 
@@ -183,6 +234,20 @@ class TestListedUsers:
 
         assert parked(removal) == {"user-5-tag-6"}
         assert len(ended(removal, "removed")) == 999
+
+    def test_many_users_listed_for_a_tag_share_their_calls(self) -> None:
+        bad = {f"user-{number}": f"user-{number}-tag-{number % 10}" for number in range(40)}
+
+        def script(users: list[UserTags], _: object) -> Reply:
+            return listing([one for one, tags in users if bad[one] in tags], 90035, latency=0.1)
+
+        scene = proven(script)
+
+        removal = scene.invoke(want(40, tags=10))
+
+        assert parked(removal) == set(bad.values())
+        assert handed_back(removal) == set()
+        assert len(scene.started) < 40 / 2, "halves of many users in the same call"
 
     @pytest.mark.parametrize(
         ("code", "reason"),

@@ -97,7 +97,7 @@ class TestWholeCall:
         error = refusal({"ActionStatus": action, "ErrorCode": code, "ErrorInfo": "why"})
         assert (type(error), error.code, error.message) == (kind, code, "why")
 
-    def test_fail_with_code_0_fails_the_call_and_nobody_knows_why(self) -> None:
+    def test_fail_with_code_0_fails_the_call_for_a_reason_of_its_own_class(self) -> None:
         error = refusal(OK | {"ActionStatus": "FAIL", "ErrorInfo": "odd"})
         assert (type(error), error.code, error.message) == (FailWithoutCodeError, 0, "odd")
 
@@ -227,7 +227,7 @@ class TestHiddenFailures:
             {"ErrorInfo": ["nothing"]},
             {"Deep": json.loads("[" * 900 + "]" * 900)},
         ],
-        ids=lambda more: " ".join(more),
+        ids=" ".join,
     )
     def test_other_unknown_keys_are_harmless(self, more: dict[str, Any]) -> None:
         assert read(OK | more) == {}
@@ -243,10 +243,8 @@ class TestHiddenFailures:
             b'{"ActionStatus":"OK","ErrorCode":91000,"ErrorCode":0}',
             b'{"ActionStatus":"OK","ErrorCode":0,"ErrorCode":0}',
             b'{"ActionStatus":"FAIL","ErrorCode":0,"ActionStatus":"OK"}',
-            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"To_Account":"ann","ErrorCode":1}],'
-            b'"ErrorList":[]}',
-            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"To_Account":"ann",'
-            b'"To_Account":"bob","ErrorCode":1}]}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"X":1}],"ErrorList":[]}',
+            b'{"ActionStatus":"OK","ErrorCode":0,"ErrorList":[{"To_Account":"a","To_Account":"b"}]}',
             b'{"ActionStatus":"OK","ErrorCode":0,"X":{"Y":{"a":1,"a":1}}}',
             b'{"ActionStatus":"FAIL","ErrorCode":70107,"\\u0045rrorCode":91000}',
         ],

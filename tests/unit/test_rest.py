@@ -16,10 +16,8 @@ from timpush.queue.rest import rest_messages
 JOB = {"JobId": "spring", "JobUsers": "9", "Chunk": "3:17"}
 
 
-def record(receives: int = 1, **attributes: str) -> dict[str, Any]:
-    values = {
-        name: {"stringValue": text, "dataType": "String"} for name, text in attributes.items()
-    }
+def record(attributes: dict[str, str], receives: int = 1) -> dict[str, Any]:
+    values = {name: {"stringValue": v, "dataType": "String"} for name, v in attributes.items()}
     return {
         "messageId": "m",
         "attributes": {"ApproximateReceiveCount": str(receives)},

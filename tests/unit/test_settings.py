@@ -12,7 +12,6 @@ from timpush.tencent.regions import HOSTS
 REQUIRED = [
     "TIMPUSH_REGION",
     "TIMPUSH_SECRET_ID",
-    "TIMPUSH_CALLS_PER_SECOND",
     "WORKER_CONCURRENCY",
     "QUEUE_URL",
     "DEAD_LETTER_QUEUE_URL",
@@ -21,6 +20,11 @@ REQUIRED = [
 
 def read(**changed: object) -> Settings:
     return read_settings(worker_environment(**changed))
+
+
+def computed(**changed: object) -> Settings:
+    """The settings without TIMPUSH_CALLS_PER_SECOND."""
+    return read(TIMPUSH_CALLS_PER_SECOND=None, **changed)
 
 
 def fault(**changed: object) -> str:
@@ -49,6 +53,24 @@ class TestValues:
 
     def test_settings_that_are_equal_are_one_key_of_a_cache(self) -> None:
         assert hash(read()) == hash(read())
+
+    @pytest.mark.parametrize(
+        ("app", "api", "calls"),
+        [(100, 10, 79), (100, 0, 99), (100, None, 99), (60, 20, 19), (40, 10, 19), (20, 2, 15)],
+    )
+    def test_the_worker_gets_what_the_endpoint_and_the_rotation_leave(
+        self, app: int, api: int | None, calls: int
+    ) -> None:
+        settings = computed(APP_CALLS_PER_SECOND=app, API_CALLS_PER_SECOND=api)
+        assert settings.calls_per_second == calls
+        # The worst second: every worker, the throttle's rate and burst, one call of the rotation.
+        assert settings.share * settings.concurrency + 2 * (api or 0) + 1 <= app
+
+    def test_calls_that_are_said_outright_win(self) -> None:
+        settings = read(
+            TIMPUSH_CALLS_PER_SECOND=90, APP_CALLS_PER_SECOND=40, API_CALLS_PER_SECOND=10
+        )
+        assert settings.calls_per_second == 90
 
     @pytest.mark.parametrize(
         ("calls", "concurrency", "share"), [(96, 4, 24), (100, 10, 10), (9, 5, 1), (5, 5, 1)]
@@ -103,15 +125,31 @@ class TestFaults:
             read_settings({"TIMPUSH_ENDPOINT_URL": "ftp://x", "HASH_ACCOUNTS_IN_LOGS": "?"})
         faults = [part.split()[0] for part in caught.value.message.split("; ")]
         assert sorted(faults) == sorted(
-            [*REQUIRED, "TIMPUSH_ENDPOINT_URL", "HASH_ACCOUNTS_IN_LOGS"]
+            [*REQUIRED, "APP_CALLS_PER_SECOND", "TIMPUSH_ENDPOINT_URL", "HASH_ACCOUNTS_IN_LOGS"]
         )
+
+    @pytest.mark.parametrize(
+        ("app", "api", "text"),
+        [
+            (None, 10, "APP_CALLS_PER_SECOND is missing"),
+            (101, 10, "APP_CALLS_PER_SECOND must be from 1 to 100"),
+            (100, "ten", "API_CALLS_PER_SECOND must be a whole number"),
+            (100, -1, "API_CALLS_PER_SECOND must be a whole number"),
+            (21, 10, "APP_CALLS_PER_SECOND (21) must be above 2 x API_CALLS_PER_SECOND (10) + 1"),
+        ],
+    )
+    def test_a_budget_that_leaves_nothing_to_the_worker_is_named(
+        self, app: object, api: object, text: str
+    ) -> None:
+        changed = {"APP_CALLS_PER_SECOND": app, "API_CALLS_PER_SECOND": api}
+        assert fault(TIMPUSH_CALLS_PER_SECOND=None, **changed).startswith(text)
 
     def test_an_unknown_region_is_answered_with_those_there_are(self) -> None:
         assert all(region in fault(TIMPUSH_REGION="atlantis") for region in HOSTS)
 
     def test_a_share_below_one_call_a_second_names_both_variables(self) -> None:
         text = fault(TIMPUSH_CALLS_PER_SECOND=9, WORKER_CONCURRENCY=10)
-        assert "TIMPUSH_CALLS_PER_SECOND (9)" in text
+        assert "(9, from TIMPUSH_CALLS_PER_SECOND" in text
         assert "WORKER_CONCURRENCY (10)" in text
 
 

@@ -7,10 +7,12 @@ import pytest
 
 from timpush.aws import SQS_THREADS, make_sqs
 from timpush.queue.delays import (
+    HELD,
+    HELD_DELAY,
+    HELD_RECEIVES,
     LACK_OF_TIME,
     MAX_VISIBILITY_SECONDS,
     SOON_SECONDS,
-    WAIT_FOR_A_PERSON,
     backoff_seconds,
     set_delays,
 )
@@ -39,7 +41,7 @@ def test_the_ceiling_doubles_up_to_the_cap(receive_count: int, ceiling: int) -> 
 
 
 def test_the_jitter_is_full() -> None:
-    assert backoff_seconds("down", 6, BASE, CAP, least) == 1
+    assert backoff_seconds("transient", 6, BASE, CAP, least) == 1
 
 
 @pytest.mark.parametrize("reason", sorted(LACK_OF_TIME))
@@ -48,10 +50,22 @@ def test_what_lacked_time_comes_back_within_seconds(reason: str) -> None:
     assert backoff_seconds(reason, 50, BASE, CAP, most) == SOON_SECONDS
 
 
-@pytest.mark.parametrize("reason", sorted(WAIT_FOR_A_PERSON))
-def test_what_waits_for_a_person_waits_longest_from_the_start(reason: str) -> None:
-    assert backoff_seconds(reason, 1, BASE, CAP, most) == CAP
-    assert backoff_seconds(reason, 1, BASE, CAP, least) == CAP / 2
+@pytest.mark.parametrize("reason", sorted(HELD))
+def test_what_was_held_in_vain_comes_back_within_two_minutes_at_first(reason: str) -> None:
+    assert backoff_seconds(reason, 1, BASE, CAP, most) == HELD_DELAY * BASE
+    assert backoff_seconds(reason, HELD_RECEIVES, BASE, CAP, most) == HELD_DELAY * BASE
+    assert backoff_seconds(reason, 1, BASE, CAP, least) == HELD_DELAY * BASE / 2
+
+
+@pytest.mark.parametrize("reason", sorted(HELD))
+def test_what_was_held_in_vain_for_hours_comes_back_less_often(reason: str) -> None:
+    assert backoff_seconds(reason, HELD_RECEIVES + 1, BASE, CAP, most) == CAP
+    assert backoff_seconds(reason, HELD_RECEIVES + 1, BASE, CAP, least) == CAP / 2
+
+
+@pytest.mark.parametrize("reason", sorted(HELD))
+def test_the_cap_bounds_what_was_held(reason: str) -> None:
+    assert backoff_seconds(reason, 1, 60, 100, most) == 100
 
 
 @pytest.mark.parametrize("receive_count", [0, -1])
@@ -91,4 +105,5 @@ def test_the_shortest_delays_are_set_first() -> None:
 
 def test_each_thread_has_a_connection_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    assert make_sqs().meta.config.max_pool_connections >= max(SQS_THREADS, SENDERS)
+    connections: Any = make_sqs().meta.config
+    assert connections.max_pool_connections >= max(SQS_THREADS, SENDERS)

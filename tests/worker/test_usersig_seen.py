@@ -43,7 +43,7 @@ def invoke(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], list[dic
     body = '{"UserTags": [{"To_Account": "ann", "Tags": ["gold"]}]}'
     capsys.readouterr()
     with captured(app.logger) as logged:
-        app.lambda_handler({"Records": [{"messageId": "1", "body": body}]}, Context())
+        app.lambda_handler({"Records": [{"messageId": "1", "body": body}]}, Context(9.0))
     metrics: dict[str, Any] = json.loads(capsys.readouterr().out)
     return metrics, [json.loads(line) for line in logged.getvalue().splitlines()]
 
@@ -105,7 +105,7 @@ def test_a_secret_that_cannot_be_read_says_nothing_of_the_usersig(
     metrics, lines = invoke(capsys)
 
     assert "UserSigSecondsLeft" not in metrics
-    assert metrics["CredentialErrors"] == [1]
+    assert metrics["CredentialErrors"][0] >= 1
     assert looks(lines) == []
 
 

@@ -1,14 +1,18 @@
 """The connections of the worker: kept, shared, and closed by the other side."""
 
 import json
+import threading
+import time
 from typing import Literal
 
 import pytest
 
+from support.raw_server import answer, drip, late, raw_server
 from support.worker import Worker, body
 from timpush_server import Fault, TimPushServer
 
 ONE = body({"user": ["gold"]})
+OK = answer(b'{"ActionStatus":"OK","ErrorCode":0}').data
 
 
 def tags(users: int) -> dict[str, list[str]]:
@@ -98,3 +102,58 @@ def test_a_body_that_speaks_of_success_is_not_believed_with_another_status(
     worker.timpush.inject(Fault("status", status=502, body=body_of_success))
     assert worker.remove(ONE) == []
     assert worker.timpush.tags["user"] == set()
+
+
+@pytest.mark.parametrize(
+    "early",
+    [
+        answer(status=502).data,
+        answer(status=204).data,
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+        answer(b'{"ActionStatus":"FAIL","ErrorCode":91000}').data,
+    ],
+    ids=["502", "204", "200 without a body", "91000"],
+)
+def test_a_success_that_comes_late_acknowledges_no_other_call(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, early: bytes
+) -> None:
+    # Given a proxy that answers each call with a failure, and a moment later with a success
+    with raw_server(*[late(early, OK)] * 200) as server:
+        monkeypatch.setenv("TIMPUSH_ENDPOINT_URL", server.url)
+        # When a batch of several calls is done, with retries
+        failed = worker.remove(body(tags(400)), ONE, seconds=20)
+    # Then nothing counts as removed
+    assert len(server.requests) > 4
+    assert failed == ["m0", "m1"]
+
+
+def test_a_success_that_hides_failures_acknowledges_nothing(worker: Worker) -> None:
+    reply = {"ActionStatus": "OK", "ErrorCode": 0, "FailList": [{"To_Account": "user"}]}
+    worker.timpush.set_fault(Fault("body", body=json.dumps(reply).encode()))
+    assert worker.remove(ONE) == ["m0"]
+    assert worker.parked() == []
+
+
+@pytest.mark.parametrize("data", [OK, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20], ids=["200", "103"])
+def test_a_reply_that_drips_leaves_no_thread_behind(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, data: bytes
+) -> None:
+    # Given replies that come a byte at a time, for longer than an invocation lasts
+    with raw_server(*[drip(data, seconds=0.2)] * 20) as server:
+        monkeypatch.setenv("TIMPUSH_ENDPOINT_URL", server.url)
+        # When a batch is done, then it returns in time
+        began = time.monotonic()
+        assert worker.remove(ONE, seconds=9) == ["m0"]
+        assert time.monotonic() - began < 9
+        # And a moment later no thread waits for a reply, and the socket is closed
+        give_up = time.monotonic() + 2
+        while waiting() and time.monotonic() < give_up:
+            time.sleep(0.05)
+        assert waiting() == []
+        for _ in range(server.connections):
+            assert server.closed.acquire(timeout=5)
+
+
+def waiting() -> list[str]:
+    """The threads of a pool that are busy."""
+    return [one.name for one in threading.enumerate() if one.name.startswith("ThreadPool")]

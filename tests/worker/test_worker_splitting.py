@@ -4,13 +4,18 @@ import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from random import Random
 from typing import Any
 
 import pytest
 
 from remove_tags_worker import app
+from support.printed import printed
+from support.queue_model import Queue
 from support.rotation import captured
+from support.timpush_model import TimPush
 from support.worker import Worker, body, record, worker_queue_client
+from support.world import World
 from timpush.messages import parse
 
 JOB = {"RequestId": "request-1", "JobId": "spring", "JobUsers": "3", "Chunk": "3:17"}
@@ -127,6 +132,31 @@ def test_of_more_tags_than_there_is_time_for_only_the_unfinished_come_back(
     assert worker.timpush.tags["user"] <= set(left)
     assert 0 < len(left) < len(tags)
     assert rest.get("DelaySeconds", 0) <= 5
+
+
+def test_a_user_with_more_tags_than_an_invocation_is_done_by_a_few() -> None:
+    # Given a user with 60,000 tags: 6,000 calls, of which 2,800 fit into 112 s at 25 a second
+    world = World()
+    queue, timpush = Queue(world.time), TimPush(world, 25)
+    tags = [f"tag-{number}" for number in range(60_000)]
+    queue.send(body({"user": tags}))
+    handler = world.worker(
+        timpush.respond, queue, TIMPUSH_CALLS_PER_SECOND=25, WORKER_CONCURRENCY=1
+    )
+    # When its message, and then each rest of it, is received
+    receives = 0
+    while (visible_at := queue.next_visible()) is not None:
+        world.time.spend(max(0.0, visible_at - world.time.clock()))
+        records = queue.receive(10, Random(1))
+        with printed(app.logger):
+            reply = app.handle(records, handler, world.time.clock() + 120.0)
+        assert reply == {"batchItemFailures": []}
+        queue.settle(records, reply, Random(1))
+        receives += 1
+    # Then all of it is done, and nothing of it twice as often as it must be
+    assert {tag for _, tag in timpush.removed} == set(tags)
+    assert receives <= 3
+    assert queue.parked == []
 
 
 def test_without_any_progress_a_message_returns_whole(worker: Worker) -> None:

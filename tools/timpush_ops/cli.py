@@ -14,6 +14,8 @@ from botocore.exceptions import (
 )
 
 from timpush.tencent.redaction import guard_logs
+from timpush_ops.budget import BudgetError
+from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, examine
 from timpush_ops.follow import FollowError
@@ -27,7 +29,7 @@ from timpush_ops.upload import UploadError
 
 FAILURES = (
     *(ClientError, BotoCoreError, Boto3Error),
-    *(FollowError, MappingError, UploadError, OSError),
+    *(BudgetError, FollowError, MappingError, UploadError, OSError),
 )
 REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
@@ -112,5 +114,5 @@ def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> 
     click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
 
 
-for command in (send, jobs, job, dlq):
+for command in (send, jobs, job, budget, dlq):
     cli.add_command(command)

@@ -13,7 +13,7 @@ from timpush_ops.stack import make_client
 NOT_ALL_REMOVED, NOT_DONE, INTERRUPTED = 3, 4, 130
 EXIT_CODES = """\b
 Exit codes:
-  0    done, and every user of the file lost the tags
+  0    done, and every user of the file lost the tags (with --dry-run: no row is faulty)
   1    the command failed; the message says why
   2    wrong usage
   3    done, but users were not removed or rows were faulty: see the report
@@ -54,10 +54,12 @@ def show_progress(follower: Follower, job: Document) -> Document:
 
 
 def exit_code(job: Document) -> int:
-    """0 when every user lost the tags; a dry run settles nobody, so only faults count there."""
+    """0 when every user lost the tags, or of a dry run, when no row is faulty."""
     if job["State"] != "done":
         return NOT_DONE
-    return NOT_ALL_REMOVED if job["NotRemoved"] or job["FaultyRows"] else 0
+    dry_run = job["Options"].get("dry-run") == "true"
+    remaining = 0 if dry_run else job["NotRemoved"]
+    return NOT_ALL_REMOVED if remaining or job["FaultyRows"] else 0
 
 
 def show_job(job: Document, output: str) -> None:

@@ -13,6 +13,8 @@ from timpush.tencent.regions import HOSTS
 
 APP_CALLS_PER_SECOND = 100
 """Tencent's limit for an app; https://trtc.io/document/67822 (n.d.)."""
+RESERVED_CALLS_PER_SECOND = 1
+"""Not used by worker or endpoint: the rotation's test call, and the one that `doctor` makes."""
 MAX_CONCURRENCY = 1_000
 """The most an event source mapping's MaximumConcurrency can be."""
 MAX_VALIDITY_SECONDS = 315_360_000
@@ -27,8 +29,8 @@ T = TypeVar("T")
 class Settings:
     """What the worker needs to know.
 
-    `endpoint_url` is where calls go; `calls_per_second` the budget of all environments together;
-    `concurrency` how many of them run at once.
+    `endpoint_url` is where calls go; `calls_per_second` the worker's part of the app's budget, for
+    all environments together; `concurrency` how many of them run at once.
     """
 
     endpoint_url: str
@@ -45,7 +47,10 @@ class Settings:
 
     @property
     def share(self) -> int:
-        """The calls per second of one environment, at least 1."""
+        """The calls per second of one environment, at least 1; a remainder is not used.
+
+        A whole number, so that no second of an environment holds more starts than this.
+        """
         return self.calls_per_second // self.concurrency
 
 
@@ -119,7 +124,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     settings = Settings(
         endpoint_url=reader.read_endpoint(),
         secret_id=reader.read("TIMPUSH_SECRET_ID", text, ""),
-        calls_per_second=reader.read("TIMPUSH_CALLS_PER_SECOND", up_to(APP_CALLS_PER_SECOND), 1),
+        calls_per_second=read_calls_per_second(reader),
         concurrency=reader.read("WORKER_CONCURRENCY", up_to(MAX_CONCURRENCY), 1),
         queue_url=reader.read("QUEUE_URL", queue_url, ""),
         dead_letter_queue_url=reader.read("DEAD_LETTER_QUEUE_URL", queue_url, ""),
@@ -135,11 +140,41 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         )
     if not reader.faults and settings.share < 1:
         reader.faults.append(
-            f"TIMPUSH_CALLS_PER_SECOND ({settings.calls_per_second}) must not be below "
-            f"WORKER_CONCURRENCY ({settings.concurrency}): each environment needs a call a second"
+            f"the worker's calls per second ({settings.calls_per_second}, from "
+            "TIMPUSH_CALLS_PER_SECOND, or APP_CALLS_PER_SECOND and API_CALLS_PER_SECOND) must not "
+            f"be below WORKER_CONCURRENCY ({settings.concurrency}): each environment needs one"
         )
     reader.close()
     return settings
+
+
+def read_calls_per_second(reader: Reader) -> int:
+    """The calls per second of all workers together.
+
+    TIMPUSH_CALLS_PER_SECOND says it outright. Otherwise it is what remains of APP_CALLS_PER_SECOND:
+
+        app - 2 x API_CALLS_PER_SECOND - 1
+
+    In its worst second the API's throttle lets through rate + burst requests of one call each, and
+    the burst equals the rate; one call is kept for the rotation. So the sum is at most the app's.
+    """
+    given = reader.read("TIMPUSH_CALLS_PER_SECOND", _calls_or("none"), 1, optional="none")
+    if given:
+        return given
+    app = reader.read("APP_CALLS_PER_SECOND", up_to(APP_CALLS_PER_SECOND), APP_CALLS_PER_SECOND)
+    api = reader.read("API_CALLS_PER_SECOND", _calls_or("0"), 0, optional="0")
+    remaining = app - 2 * api - RESERVED_CALLS_PER_SECOND
+    if remaining < 1:
+        reader.faults.append(
+            f"APP_CALLS_PER_SECOND ({app}) must be above 2 x API_CALLS_PER_SECOND ({api}) + "
+            f"{RESERVED_CALLS_PER_SECOND}: nothing is left to the worker"
+        )
+    return max(1, remaining)
+
+
+def _calls_or(nothing: str) -> Callable[[str], int]:
+    """A check for calls per second that takes `nothing` for 0."""
+    return lambda value: 0 if value == nothing else up_to(APP_CALLS_PER_SECOND)(value)
 
 
 def read_api_settings(environment: Mapping[str, str]) -> ApiSettings:

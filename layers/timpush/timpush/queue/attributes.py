@@ -1,7 +1,7 @@
 """A message and its attributes, which are a contract between senders, worker and operator.
 
-A sender may set `RequestId`, `JobId`, `JobUsers` and `Chunk`. The worker adds `EarlierReceives` to
-what it puts back on the queue, and `ErrorCode`, `SourceMessageId` and `Reason` to a dead letter.
+A sender may set `RequestId`, `JobId` and `Chunk`. The worker adds `EarlierReceives` to what it
+puts back on the queue, and `ErrorCode`, `SourceMessageId` and `Reason` to a dead letter.
 """
 
 from collections.abc import Mapping
@@ -30,8 +30,6 @@ CARRIED = {REQUEST_ID: "request_id", JOB_ID: "job_id"}
 """Attributes that stay with the users from the first message to the dead-letter queue, and their
 keys in log lines."""
 MAX_CARRIED = 200
-JOB_USERS = "JobUsers"
-"""How many users the job has in all its messages, as a decimal number."""
 CHUNK = "Chunk"
 """Which part of its job the message is."""
 EARLIER_RECEIVES = "EarlierReceives"
@@ -91,11 +89,6 @@ def read_carried(record: Record) -> dict[str, str]:
         return {}
     values = {name: read_attribute(record, name) for name in CARRIED}
     return {name: value for name, value in values.items() if value and len(value) <= MAX_CARRIED}
-
-
-def read_job_users(record: Record) -> int:
-    """How many users the record's job has in all, 0 when it does not say."""
-    return _number(read_attribute(record, JOB_USERS))
 
 
 def count_receives(record: Record) -> int:

@@ -11,7 +11,6 @@ from timpush.queue.attributes import (
     CHUNK,
     EARLIER_RECEIVES,
     JOB_ID,
-    JOB_USERS,
     MAX_ATTRIBUTES,
     MAX_DELAY_SECONDS,
     Message,
@@ -21,7 +20,7 @@ from timpush.queue.attributes import (
 )
 from timpush.queue.split import queue_messages
 
-OWN = (*CARRIED, JOB_USERS, CHUNK, EARLIER_RECEIVES)
+OWN = (*CARRIED, CHUNK, EARLIER_RECEIVES)
 """The attributes that mean something here: they stay even if a message has too many."""
 
 

@@ -62,6 +62,17 @@ def cut(wanted: Mapping[str, Collection[str]]) -> Iterator[list[UserTags]]:
                 heappush(queue, (left + 1, order, account, chunks))
 
 
+def fit_together(some: list[UserTags], others: list[UserTags]) -> bool:
+    """Whether one call may hold all of these users."""
+    accounts = {account for account, _ in (*some, *others)}
+    full = len(some) + len(others)
+    return full == len(accounts) <= MAX_USERS and not any(map(_is_long, accounts))
+
+
+def _is_long(account: str) -> bool:
+    return len(account) >= LONG_ACCOUNT
+
+
 def _chunks(tags: Iterable[str]) -> list[list[str]]:
     rest = list(tags)
     return [rest[start : start + MAX_TAGS] for start in range(0, len(rest), MAX_TAGS)]

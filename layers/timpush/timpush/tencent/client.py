@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
-from timpush.errors import OddReplyError, TransientError
+from timpush.errors import CallError, TransientError
 from timpush.messages import UserTags
 from timpush.tencent.connection import (
     CONNECT_SECONDS,
@@ -115,12 +115,12 @@ class TimPushClient:
         if isinstance(result, TransientError):
             raise result
         try:
-            return read_failures(*result, sent, credential.usersig, RESULT_KEYS[command])
-        except OddReplyError:
+            failures = read_failures(*result, sent, credential.usersig, RESULT_KEYS[command])
+        except CallError:  # a service in trouble may send yet another reply to this call
             connection.discard()
             raise
-        finally:
-            self._keep(connection)
+        self._keep(connection)
+        return failures
 
     def _take(self) -> Connection:
         """A kept connection that nothing has come over since its last reply, or a new one."""

@@ -146,7 +146,7 @@ CODES: dict[int, tuple[type[CallError], str]] = {
 ACCOUNT_CODES = frozenset({60015, 70107, 70399, 90048})
 """Input codes that concern the account itself: no choice of tags can help."""
 
-SEARCHED_CONFIGURATION_CODES = frozenset({60002})
+SEARCHED_CODES = frozenset({60002})
 """Configuration codes that the data of one user may cause as well: the users of the call are
 searched as after an input code, and only a code that every one of them gets is a wrong set-up."""
 

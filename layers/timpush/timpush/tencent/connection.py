@@ -1,8 +1,8 @@
 """A connection to the API host on which each call has a bound and no reply is mistaken.
 
 urllib3's pool is not used: it keeps a connection after replies that are not what they seem, and it
-bounds each read but not the reply. Here a connection is kept only after a complete 200 with nothing
-behind it, and each wait of a call gets no more than what is left of the call's time.
+bounds each read but not the reply. Here a connection stays open only after a complete 200 with
+nothing behind it, and each wait of a call gets no more than what is left of the call's time.
 """
 
 import io
@@ -36,8 +36,8 @@ MAX_REPLY_BYTES = 1024 * 1024  # 100 users in ErrorList take about 20 kB
 MAX_SEND_BYTES = 16 * 1024
 """One TLS record: a longer send would start its timeout anew with each record."""
 INTERIM = frozenset(range(100, 200)) - {101}
-"""Statuses of replies that another one follows (RFC 9110, 15.2). 101 is a final one: nobody asked
-for another protocol."""
+"""Statuses after which the real reply follows (RFC 9110, 15.2). A 101 counts as final: a call never
+asks for another protocol."""
 
 Seconds = Callable[[float], float]
 """What is left of a call's time, at most so much; raises TimeoutError when nothing is."""
@@ -68,7 +68,7 @@ class _Bytes(io.RawIOBase):
 
 
 class _Stream(io.BufferedReader):
-    """Knows, once it is closed, whether bytes came that nobody has read."""
+    """Knows, once it is closed, whether it received bytes that were not read."""
 
     unread = False
 
@@ -112,7 +112,7 @@ class Connection(HTTPConnection):
     `until`, of the clock, is when the call under way must have ended.
     """
 
-    debuglevel = 0  # http.client would print each request, should somebody set its own level
+    debuglevel = 0  # a level set on http.client's class would print each request
 
     def __init__(self, host: str, port: int, clock: Callable[[], float], **more: Any) -> None:
         super().__init__(host, port, **more)
@@ -141,7 +141,7 @@ class Connection(HTTPConnection):
         return status, reply
 
     def is_ready(self) -> bool:
-        """Whether a call may use it: open, and no byte has come that nobody asked for."""
+        """Whether a call may use it: it is open and holds no unread bytes."""
         if self.sock is None or wait_for_read(self.sock, timeout=0.0):
             return False
         return not (isinstance(self.sock, ssl.SSLSocket) and self.sock.pending())

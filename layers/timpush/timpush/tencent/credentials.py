@@ -7,7 +7,7 @@ secret of the key that signs it, which only the rotation reads, has `key` in pla
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -20,10 +20,15 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
 REREAD_SECONDS = 300.0
-"""A UserSig is looked for anew this often, so that one stored meanwhile is found in minutes."""
+"""The secret is re-read this often, so that a new UserSig is found within minutes."""
 RENEW_SECONDS = 3600.0
-"""With less than this to live it is looked for at once, then every `RENEW_REREAD_SECONDS`."""
+"""When the UserSig expires sooner, the secret is re-read every `RENEW_REREAD_SECONDS`."""
 RENEW_REREAD_SECONDS = 60.0
+
+ODD_REPLY = (
+    "the reply is not one of Secrets Manager: check what answers in its place "
+    "(AWS_ENDPOINT_URL, a proxy or a VPC endpoint)"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,7 @@ class SigningKey:
 class Credentials:
     """Keeps the credential of one secret. For one thread.
 
-    `fault` says why the last look for a newer one failed, empty if it did not.
+    `fault` says why the last attempt to re-read the secret failed; empty if it did not.
     """
 
     def __init__(
@@ -66,12 +71,12 @@ class Credentials:
         self._read_at = self._renewed_at = -math.inf
 
     def get(self) -> Credential:
-        """The credential, read once, again every few minutes, and again when it has expired.
+        """The credential; the secret is re-read every few minutes and when the UserSig has expired.
 
-        One that is still valid is kept while no other can be read.
+        A UserSig that is still valid is kept when the secret cannot be re-read or used.
 
         Raises:
-            SecretError: it cannot be read or used; the text says what to mend.
+            SecretError: the secret cannot be read or used; the text says how to fix it.
         """
         kept, now = self._credential, self._now()
         if kept is None or now > kept.expires_at:
@@ -88,7 +93,7 @@ class Credentials:
         """The credential as Secrets Manager holds it now.
 
         Raises:
-            SecretError: it cannot be read or used; the text says what to mend.
+            SecretError: the secret cannot be read or used; the text says how to fix it.
         """
         self.fault, self._credential, self._useless = "", None, False
         self._read_at = self._now()
@@ -99,7 +104,10 @@ class Credentials:
         return credential
 
     def seconds_left(self) -> float | None:
-        """How long the UserSig lives: 0 when the secret holds none of use, None while unread."""
+        """How long the UserSig is still valid: 0 if the secret holds none that can be used.
+
+        None while the secret could not be read.
+        """
         if self._credential:
             return max(0.0, self._credential.expires_at - self._now())
         return 0.0 if self._useless else None
@@ -113,20 +121,27 @@ class Credentials:
 
 
 def read_secret(client: "SecretsManagerClient", secret_id: str, version_id: str = "") -> str:
-    """The value of a secret: of its current version, or of `version_id`, "" if that has none yet.
+    """The value of a secret's current version, or of `version_id`: "" if that has no value yet.
 
     Raises:
-        SecretError: it cannot be read; its text names the secret and the code.
+        SecretError: it cannot be read; the text names the secret, and the code or what to check.
     """
     version = {"VersionId": version_id} if version_id else {"VersionStage": "AWSCURRENT"}
+    text: object = None
     try:
-        return client.get_secret_value(SecretId=secret_id, **version).get("SecretString", "")
+        reply: Mapping[str, object] = client.get_secret_value(SecretId=secret_id, **version)
+        text = reply.get("SecretString", "" if "SecretBinary" in reply else None)
+        fault = ODD_REPLY
     except ClientError as error:
-        fault = error.response.get("Error", {}).get("Code", "ClientError")
+        fault = str(error.response.get("Error", {}).get("Code", "ClientError"))
         if version_id and fault == "ResourceNotFoundException":
             return ""
     except BotoCoreError as error:
         fault = type(error).__name__
+    except Exception as error:  # botocore parses a reply that is not an object into any error
+        fault = f"{ODD_REPLY} ({type(error).__name__})"
+    if isinstance(text, str):
+        return text
     raise SecretError(f"the secret {secret_id} cannot be read: {fault}")
 
 
@@ -134,8 +149,8 @@ def parse_secret(text: str, now: float) -> Credential:
     """Read the secret's value and check its UserSig against it.
 
     Raises:
-        SecretError: it is not of the shape above.
-        UserSigError: the UserSig is none, is another app's or account's, or has expired.
+        SecretError: it does not have the shape above.
+        UserSigError: not a valid UserSig, or one of another app or account, or an expired one.
     """
     sdkappid, identifier, signed = _fields(text, "usersig")
     claims = usersig.decode(signed)
@@ -144,7 +159,8 @@ def parse_secret(text: str, now: float) -> Credential:
     if claims.sdkappid != sdkappid:
         raise UserSigError("the UserSig was signed for another sdkappid than the secret names")
     if now > claims.expires_at:
-        raise UserSigError(f"the UserSig expired {now - claims.expires_at:.0f} s ago: store a new")
+        age = now - claims.expires_at
+        raise UserSigError(f"the UserSig expired {age:.0f} s ago: store a new one")
     return Credential(sdkappid, identifier, signed, claims.expires_at)
 
 
@@ -152,13 +168,13 @@ def parse_signing_key(text: str) -> SigningKey:
     """Read the value of the key's secret.
 
     Raises:
-        SecretError: it is not of the shape above.
+        SecretError: it does not have the shape above.
     """
     return SigningKey(*_fields(text, "key"))
 
 
 def _fields(text: str, name: str) -> tuple[int, str, str]:
-    """The secret's sdkappid, identifier and what it holds under `name`."""
+    """The secret's sdkappid, its identifier and the text under `name`."""
     secret = _load(text)
     if secret is None:
         raise SecretError(f"the secret must be a JSON object with sdkappid, identifier and {name}")

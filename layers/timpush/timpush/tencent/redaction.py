@@ -27,7 +27,7 @@ def guard_logs() -> None:
     factory = logging.getLogRecordFactory()
     if not isinstance(factory, CleaningFactory):
         logging.setLogRecordFactory(CleaningFactory(factory))
-    # http.client prints whole requests, should somebody raise the level of its class.
+    # A level set on http.client's class would print whole requests.
     for connection in (AWSHTTPConnection, AWSHTTPSConnection):
         connection.debuglevel = 0
 

@@ -1,4 +1,4 @@
-"""The hosts there are: one for each site of Tencent Chat."""
+"""The API hosts: one for each site of Tencent Chat."""
 
 HOSTS = {
     "china": "console.tim.qq.com",

@@ -1,7 +1,7 @@
 """UserSig, Tencent's signature of an account (TLSSigAPIv2): sign, decode, verify.
 
 A UserSig is JSON, compressed by zlib, in base64 whose `+/=` are written `*-_`. It is signed, not
-encrypted: whoever holds it can read it and act as the account until it expires.
+encrypted: anyone who has it can read it and act as the account until it expires.
 Source: https://github.com/tencentyun/tls-sig-api-v2-golang (2024-11-19).
 """
 
@@ -19,7 +19,7 @@ MAX_TIME = 2**53  # seconds; beyond it, floats do not hold each of them
 
 
 class Claims(NamedTuple):
-    """What a UserSig says of itself. Times in seconds; `issued_at` is Unix time."""
+    """The content of a UserSig. Times in seconds; `issued_at` is Unix time."""
 
     identifier: str
     sdkappid: int
@@ -29,7 +29,7 @@ class Claims(NamedTuple):
 
     @property
     def expires_at(self) -> int:
-        """The last Unix second at which the UserSig holds."""
+        """The last Unix second at which the UserSig is valid."""
         return self.issued_at + self.validity
 
 
@@ -55,7 +55,7 @@ def decode(usersig: str) -> Claims:
     """Read a UserSig without its key.
 
     Raises:
-        UserSigError: it is none; the text does not repeat it.
+        UserSigError: not a valid UserSig; the text does not repeat it.
     """
     try:
         document = json.loads(_inflate(usersig))
@@ -75,10 +75,10 @@ def decode(usersig: str) -> Claims:
 
 
 def verify(usersig: str, key: str) -> bool:
-    """Whether the UserSig was signed with `key`; its expiry is for the caller to compare.
+    """Whether the UserSig was signed with `key`. Whether it has expired is not checked.
 
     Raises:
-        UserSigError: it is none.
+        UserSigError: not a valid UserSig.
     """
     claims = decode(usersig)
     return hmac.compare_digest(_encode(claims.signature), _encode(_signature(claims, key)))

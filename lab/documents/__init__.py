@@ -1,0 +1,1 @@
+"""Tables of README.md and docs/ that state what the template and the code say."""

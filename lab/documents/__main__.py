@@ -1,0 +1,35 @@
+"""`python -m documents` writes each marked table anew, in README.md and docs/*.md.
+
+`--check` writes nothing, names the documents that are out of date and ends with 1 if there are any.
+"""
+
+import argparse
+import logging
+import sys
+from collections.abc import Sequence
+
+from documents.regions import documents, renew
+from documents.tables import tables
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; returns its exit code."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    options = parser.parse_args(arguments)
+    logging.getLogger("samtranslator").setLevel(logging.ERROR)
+    current = tables()
+    stale = []
+    for path in documents():
+        old = path.read_text(encoding="utf-8")
+        if (new := renew(old, current)) != old:
+            stale.append(path)
+            if not options.check:
+                path.write_text(new, encoding="utf-8")
+    for path in stale:
+        print(f"{path.name}: {'out of date: run make docs' if options.check else 'written'}")
+    return int(options.check and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

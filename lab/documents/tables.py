@@ -1,0 +1,113 @@
+"""The tables: parameters and rights from template.yaml, metrics from timpush/metrics.py."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from template.reading import as_list
+from template.translate import Template, load, translate
+from timpush import metrics
+
+
+def tables() -> dict[str, str]:
+    """Name -> table in Markdown, of everything that documents may hold."""
+    written = load()
+    return {
+        "parameters": parameters(written),
+        "metrics": metric_table(),
+        "rights": rights(translate(written)),
+    }
+
+
+def table(head: Sequence[str], rows: Iterator[Sequence[str]]) -> str:
+    """A table in Markdown."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |".replace("  |", " |") for cells in lines)
+
+
+def parameters(written: Template) -> str:
+    """Each parameter with its default and description, in the order of the console's groups."""
+    groups = written["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    known = [(name, written["Parameters"][name]) for one in groups for name in one["Parameters"]]
+    rows = (
+        (f"`{name}`", default(one), " ".join(one["Description"].split())) for name, one in known
+    )
+    return table(("Parameter", "Default", "Meaning"), rows)
+
+
+def default(parameter: dict[str, Any]) -> str:
+    """The default of a parameter as a cell."""
+    value = parameter.get("Default")
+    return "none" if value is None else f"`{value}`" if value != "" else "empty"
+
+
+def metric_table() -> str:
+    """Each metric, who emits it, its unit and its meaning."""
+    emitters = (metrics.WORKER, metrics.ENDPOINT)
+    units = {name: one.unit for each in emitters for name, one in each.items()}
+    rows = (
+        (f"`{name}`", *("x" if name in one else "" for one in emitters), unit, meaning(name))
+        for name, unit in units.items()
+    )
+    return table(("Metric", "Worker", "Endpoint", "Unit", "Meaning"), rows)
+
+
+def meaning(name: str) -> str:
+    """What a metric says; where the endpoint's says something else, both."""
+    known = [one[name].meaning for one in (metrics.WORKER, metrics.ENDPOINT) if name in one]
+    return "; endpoint: ".join(dict.fromkeys(known))
+
+
+def rights(translated: Template) -> str:
+    """Each statement of each role that a function or another resource of the template takes on."""
+    rows = (
+        right(owner, statement)
+        for owner, role in owners(translated)
+        for policy in translated["Resources"][role]["Properties"]["Policies"]
+        for statement in as_list(policy["PolicyDocument"]["Statement"])
+    )
+    return table(("Function", "Statement", "Actions", "Resource", "Only with"), rows)
+
+
+def owners(translated: Template) -> Iterator[tuple[str, str]]:
+    """(resource, its role) for each resource that takes on a role of the template."""
+    for name, resource in translated["Resources"].items():
+        for key in ("Role", "RoleArn"):
+            match resource.get("Properties", {}).get(key):
+                case {"Fn::GetAtt": [role, "Arn"]}:
+                    yield name, role
+
+
+def right(owner: str, statement: dict[str, Any]) -> Sequence[str]:
+    """A statement as the cells of a row."""
+    needs: list[str] = []
+    while "Fn::If" in statement:
+        condition, statement, nothing = statement["Fn::If"]
+        assert nothing == {"Ref": "AWS::NoValue"}
+        needs.append(condition)
+    assert statement["Effect"] == "Allow"
+    needs += [key for test in statement.get("Condition", {}).values() for key in test]
+    resources = [name for one in as_list(statement["Resource"]) for name in named(one)]
+    return (
+        coded([owner]),
+        coded([statement["Sid"]]),
+        coded(as_list(statement["Action"])),
+        coded(resources, " or "),
+        coded(needs),
+    )
+
+
+def named(resource: Any) -> list[str]:
+    """What a resource of a statement is called in the template."""
+    match resource:
+        case str(text) | {"Fn::Sub": str(text)}:
+            return [text]
+        case {"Ref": name} | {"Fn::GetAtt": [name, "Arn"]}:
+            return [name]
+        case {"Fn::If": [_, one, other]}:
+            return named(one) + named(other)
+    raise ValueError(f"a resource that the table cannot name: {resource}")
+
+
+def coded(texts: Sequence[str], between: str = ", ") -> str:
+    """Texts as code of Markdown, in one cell."""
+    return between.join(f"`{text}`" for text in texts)

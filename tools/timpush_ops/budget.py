@@ -1,0 +1,121 @@
+"""Changes the budget of a running stack, so that old and new values are never used together.
+
+CloudFormation updates the worker before its event source mapping, and environments with the old
+values finish what they hold: lowered in place, concurrency or calls would exceed the budget for
+minutes. So the mapping is paused, what runs is waited for, the stack is updated, and the mapping is
+resumed.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from timpush_ops.mapping import switch_mapping
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_lambda import LambdaClient
+
+UPDATE_SECONDS = 1_200.0
+LOOK_SECONDS = 5.0
+CONSISTENT = ("UPDATE_COMPLETE", "UPDATE_ROLLBACK_COMPLETE", "unchanged")
+"""After these, function and mapping have the same values, all new or all old."""
+CAPABILITIES = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
+"""Those of samconfig.toml."""
+
+
+class BudgetError(Exception):
+    """The stack was not updated; says what state stack and mapping are in."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """The clock that the command waits by, and how it reports what it does."""
+
+    say: Callable[[str], None]
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], None] = time.sleep
+
+
+def change_budget(
+    stacks: "CloudFormationClient",
+    functions: "LambdaClient",
+    stack_name: str,
+    target: Mapping[str, str],
+    changed: Mapping[str, str],
+    patience: Patience,
+) -> None:
+    """Pause, wait for running invocations, update the stack's parameters, resume.
+
+    `target` holds the stack's mapping_id and function_name; `changed` the parameters that change. A
+    mapping that was paused before stays paused.
+
+    Raises:
+        BudgetError: the stack has no such parameter, or CloudFormation refused or undid the update.
+        MappingError: Lambda did not pause or resume the mapping in time.
+    """
+    parameters = merge_parameters(stacks, stack_name, changed)
+    mapping = target["mapping_id"]
+    state = functions.get_event_source_mapping(UUID=mapping).get("State")
+    if state != "Disabled":
+        patience.say(f"pausing the mapping {mapping}")
+        switch_mapping(functions, mapping, False, patience.clock, patience.sleep)
+        timeout = functions.get_function_configuration(FunctionName=target["function_name"])[
+            "Timeout"
+        ]
+        patience.say(f"waiting {timeout} s for invocations that are running")
+        patience.sleep(timeout)
+    patience.say(f"updating the stack {stack_name}")
+    outcome = update(stacks, stack_name, parameters, patience)
+    if outcome.startswith("UPDATE_") and outcome not in CONSISTENT:
+        raise BudgetError(f"the stack is {outcome}; the mapping {mapping} stays paused")
+    if state != "Disabled":
+        patience.say("resuming the mapping")
+        switch_mapping(functions, mapping, True, patience.clock, patience.sleep)
+    if outcome == "UPDATE_ROLLBACK_COMPLETE":
+        raise BudgetError("CloudFormation undid the update; the stack's events say why")
+    if outcome not in CONSISTENT:
+        raise BudgetError(f"CloudFormation refused the update: {outcome}")
+
+
+def merge_parameters(
+    stacks: "CloudFormationClient", stack_name: str, changed: Mapping[str, str]
+) -> list[Any]:
+    """All parameters of the stack: those changed with their value, the others as they are."""
+    described = stacks.describe_stacks(StackName=stack_name)["Stacks"][0]
+    names = [one["ParameterKey"] for one in described.get("Parameters", [])]
+    if unknown := sorted(set(changed) - set(names)):
+        raise BudgetError(f"the stack has no parameter {', '.join(unknown)}: deploy it first")
+    return [
+        {"ParameterKey": name, "ParameterValue": changed[name]}
+        if name in changed
+        else {"ParameterKey": name, "UsePreviousValue": True}
+        for name in names
+    ]
+
+
+def update(
+    stacks: "CloudFormationClient", stack_name: str, parameters: list[Any], patience: Patience
+) -> str:
+    """Update the stack with the template that it has, and wait for the end.
+
+    Returns the stack's status, "unchanged", or CloudFormation's words when it refused.
+    """
+    try:
+        stacks.update_stack(
+            StackName=stack_name,
+            UsePreviousTemplate=True,
+            Parameters=parameters,
+            Capabilities=CAPABILITIES,  # type: ignore[arg-type]
+        )
+    except stacks.exceptions.ClientError as error:
+        if "No updates are to be performed" in str(error):
+            return "unchanged"
+        return str(error)
+    until = patience.clock() + UPDATE_SECONDS
+    while True:
+        status = stacks.describe_stacks(StackName=stack_name)["Stacks"][0]["StackStatus"]
+        if not status.endswith("_IN_PROGRESS") or patience.clock() >= until:
+            return str(status)
+        patience.sleep(LOOK_SECONDS)

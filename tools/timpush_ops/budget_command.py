@@ -1,0 +1,40 @@
+"""The command `budget`: its options and what it prints."""
+
+import click
+
+from timpush_ops.budget import Patience, change_budget
+from timpush_ops.stack import make_client, resolve
+
+KEEP = (
+    "The stack keeps these values until a deployment names others. `sam deploy` takes the "
+    "parameters that samconfig.toml lists (written by --guided or --save-params) from there: "
+    "change them there, too."
+)
+
+
+@click.command()
+@click.option("--stack-name", required=True, help="The deployed stack.")
+@click.option("--app-calls", type=click.IntRange(1), help="New AppCallsPerSecond.")
+@click.option("--api-calls", type=click.IntRange(0), help="New ApiCallsPerSecond.")
+@click.option("--workers", type=click.IntRange(1), help="New WorkerConcurrency.")
+def budget(
+    stack_name: str, app_calls: int | None, api_calls: int | None, workers: int | None
+) -> None:
+    """Change the calls per second or the workers of a running stack, within the budget throughout.
+
+    Pauses the mapping, waits until running invocations are over (two minutes), updates the stack's
+    parameters, and resumes. Messages wait meanwhile.
+    """
+    options = {
+        "AppCallsPerSecond": app_calls,
+        "ApiCallsPerSecond": api_calls,
+        "WorkerConcurrency": workers,
+    }
+    changed = {name: str(value) for name, value in options.items() if value is not None}
+    if not changed:
+        raise click.UsageError("give --app-calls, --api-calls or --workers")
+    target = resolve(stack_name, {"mapping_id": None, "function_name": None})
+    clients = make_client("cloudformation"), make_client("lambda")
+    change_budget(*clients, stack_name, target, changed, Patience(click.echo))
+    click.echo(", ".join(f"{name}={value}" for name, value in changed.items()))
+    click.echo(KEEP)
