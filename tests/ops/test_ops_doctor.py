@@ -16,9 +16,8 @@ import boto3
 import pytest
 
 from support.ops import Done, Operated, operated
+from timpush.settings import USERSIG_LOW_SECONDS
 from timpush_server import Fault, TimPushServer
-
-HOUR = 3_600
 
 
 @dataclass
@@ -210,7 +209,7 @@ class TestCredential:
         assert "the UserSig cannot be decoded" in faults(deployed.examine())[0]
 
     def test_a_usersig_that_expires_soon_is_tried_all_the_same(self, deployed: Deployed) -> None:
-        deployed.store_secret(deployed.timpush.secret(expire=19 * HOUR))
+        deployed.store_secret(deployed.timpush.secret(expire=USERSIG_LOW_SECONDS - 60))
         done = deployed.examine()
         assert [fault.split()[0] for fault in faults(done)] == ["usersig"]
         assert "store a new one; where it is rotated" in done.output

@@ -1,7 +1,7 @@
 """The operators' page as a Flask application: what it reads how often, and how it is answered.
 
-It answers GET alone, and only to the names of this machine: a page of another site that has its name
-resolve to 127.0.0.1 is refused, and none may frame or load it.
+It answers GET alone, and only to the names of this machine: a page of another site that has its
+name resolve to 127.0.0.1 is refused, and none may frame or load it.
 """
 
 import re
