@@ -83,7 +83,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove compare bench docs check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -121,6 +121,9 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
+compare: $(TOOLS) ## Count the users that a plain handler acknowledges without removing their tags (20 s)
+	@$(LOCAL) $(BIN)/python -m benchmarks.acknowledged
+
 outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
