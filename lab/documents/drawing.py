@@ -11,10 +11,11 @@ FONT = "-apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"
 
 @dataclass(frozen=True)
 class Theme:
-    """Colours of one kind of page; `fills` by kind of box."""
+    """Colours of one kind of page; `label` within boxes, `faint` beside arrows; `fills` by kind."""
 
     name: str
     text: str
+    label: str
     faint: str
     line: str
     fills: dict[str, str]
@@ -42,6 +43,7 @@ THEMES = (
     Theme(
         "light",
         "#1f2328",
+        "#4b535c",
         "#59636e",
         "#59636e",
         {"yours": "#ddf4ff", "ours": "#f6f8fa", "tencent": "#fff8c5", "failed": "#ffebe9"},
@@ -49,6 +51,7 @@ THEMES = (
     Theme(
         "dark",
         "#f0f6fc",
+        "#d1d7e0",
         "#9198a1",
         "#9198a1",
         {"yours": "#0c2d6b", "ours": "#21262d", "tencent": "#4b2900", "failed": "#67060c"},
@@ -64,18 +67,18 @@ BOXES = (
     Box(446, 150, 130, "ours", ("Queue", "SQS")),
     Box(646, 150, 140, "ours", ("Worker", "100 users a call")),
     Box(850, 150, 94, "tencent", ("TIMPush", "Tencent")),
-    Box(626, 20, 180, "ours", ("Report of every user", "and an event when done")),
+    Box(626, 20, 180, "ours", ("Report of the job", "every user, and an event")),
     Box(616, 316, 200, "failed", ("Dead-letter queue", "failed for good, and why")),
 )
 ARROWS = (
     Arrow([(176, 52), (236, 52)]),
-    Arrow([(406, 52), (511, 52), (511, 150)], "messages", (545, 90)),
+    Arrow([(406, 52), (511, 52), (511, 150)], "messages", (550, 112)),
     Arrow([(176, 182), (446, 182)]),
     Arrow([(176, 312), (236, 312)]),
-    Arrow([(406, 298), (480, 298), (480, 214)], "what is left", (440, 290)),
+    Arrow([(406, 298), (504, 298), (504, 214)], "what is left", (452, 290)),
     Arrow([(321, 344), (321, 388), (897, 388), (897, 214)], "one call", (470, 382)),
-    Arrow([(576, 170), (646, 170)]),
-    Arrow([(690, 214), (690, 250), (540, 250), (540, 214)], "to be retried", (606, 244)),
+    Arrow([(576, 182), (646, 182)]),
+    Arrow([(690, 214), (690, 250), (544, 250), (544, 214)], "to be retried", (618, 244)),
     Arrow([(786, 182), (850, 182)], "calls/s", (818, 174)),
     Arrow([(740, 214), (740, 316)]),
     Arrow([(716, 150), (716, 84)]),
@@ -112,7 +115,7 @@ def draw_box(box: Box, theme: Theme) -> Iterator[str]:
     middle = box.x + box.width // 2
     first, second = box.lines
     yield text(middle, box.y + 28, first, theme.text, ' font-weight="600" font-size="14"')
-    yield text(middle, box.y + 47, second, theme.faint)
+    yield text(middle, box.y + 47, second, theme.label)
 
 
 def draw_arrow(arrow: Arrow, theme: Theme) -> Iterator[str]:
