@@ -111,7 +111,7 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 ##@ Test
 # Four at a time also on two cores: many of them wait more than they work.
 test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
-	@$(BIN)/pytest -n 4 --dist loadfile -m "not slow"
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
 test-slow: $(TOOLS) $(CHECKERS) $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
