@@ -75,7 +75,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc'))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp

@@ -92,6 +92,12 @@ def translated(written: Template) -> Template:
 
 
 @pytest.fixture(scope="session")
-def monitoring() -> Template:
-    """The nested application that watches, translated; tests must not change it."""
-    return translate(load(TEMPLATES["monitoring"]))
+def written_monitoring() -> Template:
+    """The nested application that watches; tests must not change it."""
+    return load(TEMPLATES["monitoring"])
+
+
+@pytest.fixture(scope="session")
+def monitoring(written_monitoring: Template) -> Template:
+    """The same, translated; tests must not change it."""
+    return translate(written_monitoring)

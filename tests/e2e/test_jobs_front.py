@@ -1,4 +1,4 @@
-"""The deployed stack's jobs, as callers of the endpoint and operators with their commands see them."""
+"""The deployed jobs, as callers of the endpoint and operators with their commands see them."""
 
 import json
 import time
@@ -106,7 +106,7 @@ def test_send_follows_a_job_to_its_end(
 
 
 def test_a_stopped_job_reports_who_was_not_reached(
-    local: Local, ops: Callable[..., Result], tmp_path: Path
+    local: Local, ops: Callable[..., Result]
 ) -> None:
     # Given a job whose messages wait, as the worker takes none
     accounts = [f"stop-{number}" for number in range(20)]

@@ -14,6 +14,7 @@ from botocore.exceptions import (
 )
 
 from timpush.tencent.redaction import guard_logs
+from timpush_ops.board_command import board
 from timpush_ops.budget import BudgetError
 from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
@@ -114,5 +115,5 @@ def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> 
     click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
 
 
-for command in (send, jobs, job, budget, dlq):
+for command in (send, jobs, job, board, budget, dlq):
     cli.add_command(command)

@@ -14,6 +14,7 @@ OUTPUTS = {
     "mapping_id": "WorkerMappingId",
     "jobs_bucket": "JobsBucketName",
     "jobs_table": "JobsTableName",
+    "worker_log_group": "WorkerLogGroupName",
 }
 """Option -> the output of the stack that stands in for it."""
 
