@@ -47,7 +47,7 @@ LEAST_UNRESERVED = 100
 
 STORE = (
     'store {"sdkappid": ..., "identifier": ..., "usersig": ...} in the secret; '
-    'README.md, "The secret"'
+    'docs/deploy.md, "Store the credentials"'
 )
 MEND_CODES = {
     60006: "the secret's sdkappid is no app of Tencent's: store the right one",
