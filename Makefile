@@ -75,7 +75,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc'))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
@@ -111,7 +111,7 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 ##@ Test
 # Four at a time also on two cores: many of them wait more than they work.
 test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
-	@$(BIN)/pytest -n 4 --dist loadfile -m "not slow"
+	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
 test-slow: $(TOOLS) $(CHECKERS) $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)

@@ -1,10 +1,11 @@
 """What tests share: an AWS emulated in this process, the functions around it, and the template."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from support.api import Api, serving
 from support.clients import refusing_url, secrets_client, sqs_client
@@ -19,6 +20,25 @@ if TYPE_CHECKING:
 # No example is timed: how long one takes says more of the machine than of the code.
 settings.register_profile("untimed", deadline=None)
 settings.load_profile("untimed")
+
+LONGEST = ("tests/e2e/", "tests/worker/test_runtime.py", "tests/static/test_artefact.py")
+"""Begun first, so that a run with several processes does not end with one of them alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+class OneDeployment(LoadFileScheduling):  # type: ignore[misc]
+    """Gives a file to one process, and tests/e2e as a whole: each process would deploy a stack."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "tests/e2e" if nodeid.startswith("tests/e2e/") else str(super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OneDeployment:
+    return OneDeployment(config, log)
 
 
 @pytest.fixture(scope="session")
@@ -72,6 +92,12 @@ def translated(written: Template) -> Template:
 
 
 @pytest.fixture(scope="session")
-def monitoring() -> Template:
-    """The nested application that watches, translated; tests must not change it."""
-    return translate(load(TEMPLATES["monitoring"]))
+def written_monitoring() -> Template:
+    """The nested application that watches; tests must not change it."""
+    return load(TEMPLATES["monitoring"])
+
+
+@pytest.fixture(scope="session")
+def monitoring(written_monitoring: Template) -> Template:
+    """The same, translated; tests must not change it."""
+    return translate(written_monitoring)

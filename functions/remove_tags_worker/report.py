@@ -20,14 +20,13 @@ from timpush.metrics import (
 from timpush.outcomes import EXPIRED
 from timpush.queue.attributes import CARRIED
 from timpush.removal.engine import Removal
+from timpush.settings import USERSIG_LOW_SECONDS
 
 if TYPE_CHECKING:
     from remove_tags_worker.app import Worker
 
 MAX_LINES = 20
 MAX_IDS = 1_000
-USERSIG_LOW_SECONDS = 72_000
-"""Below it the log warns; the template's alarm has the same number."""
 FIX = {
     "credentials": "store a valid UserSig of an admin of this app in the secret",
     "configuration": "check the region, and the app's plan and Push feature in Tencent's console",

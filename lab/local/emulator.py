@@ -17,6 +17,7 @@ PYTHON = ROOT / ".tools/ministack/bin/python"
 REGION = "us-east-1"
 START_SECONDS = 60.0
 STOP_SECONDS = 10.0
+HEALTH = "/_ministack/health"
 
 
 def aws_environment(endpoint_url: str) -> dict[str, str]:
@@ -80,7 +81,7 @@ def _await(process: "subprocess.Popen[bytes]", url: str, log: Path) -> None:
     until = time.monotonic() + START_SECONDS
     while time.monotonic() < until and process.poll() is None:
         with suppress(urllib3.exceptions.HTTPError):
-            if urllib3.request("GET", f"{url}/_ministack/health", timeout=2).status == 200:
+            if urllib3.request("GET", url + HEALTH, timeout=2, retries=False).status == 200:
                 return
         time.sleep(0.1)
     raise RuntimeError(f"MiniStack did not start:\n{log.read_text(errors='replace')[-2000:]}")

@@ -32,15 +32,16 @@ def post(
     *,
     signed: bool = True,
     path: str = "/v1/remove-tags",
+    method: str = "POST",
     **headers: str,
 ) -> Answer:
-    """One request; `body` becomes JSON unless it is text."""
+    """One request, of any method; `body` becomes JSON unless it is text."""
     url = f"{endpoint_url}/restapis/{api_id}/{STAGE}/_user_request_{path}"
     text = body if isinstance(body, str) else json.dumps(body)
-    request: Any = AWSRequest("POST", url, {"Content-Type": "application/json"} | headers, text)
+    request: Any = AWSRequest(method, url, {"Content-Type": "application/json"} | headers, text)
     if signed:
         SigV4Auth(Credentials("test", "test"), "execute-api", REGION).add_auth(request)
     reply = urllib3.request(
-        "POST", url, body=text, headers=dict(request.headers.items()), timeout=SECONDS
+        method, url, body=text, headers=dict(request.headers.items()), timeout=SECONDS
     )
     return Answer(reply.status, json.loads(reply.data), reply.headers)

@@ -104,6 +104,7 @@ user-1 to user-{users} have the tags {" and ".join(TAGS)}.
 
 {head("Operate it")}
   ./ops doctor --stack-name {STACK_NAME}
+  printf 'user-1\\nuser-2\\n' > ids.txt; ./ops send ids.txt --tag gold --stack-name {STACK_NAME}
   ./ops dlq list --stack-name {STACK_NAME}
 
 Ctrl-C ends it."""

@@ -35,12 +35,17 @@ if TYPE_CHECKING:
 
 WORKERS = 4
 BATCH = 100
-VISIBILITY_SECONDS = 13
-"""Above the workers' timeout of 12 s: what a killed worker held comes again after it."""
+VISIBILITY_SECONDS = 26
+"""Above the workers' timeout of 25 s: what a killed worker held comes again after it."""
 USERSIG_SECONDS = 5
 RENEWED_SECONDS = 2.0
 """So long after its expiry is the new UserSig stored."""
 TROUBLE_SECONDS = 3.0
+OUTAGE_SECONDS = 20.0
+SEEN_SECONDS = 6.0
+"""So long after the begin of an outage each worker has found TIMPush down: 3 s and some calls."""
+RESUME_SECONDS = 35.0
+"""The first removal after an outage comes within a slow probe's 30 s and the time of a batch."""
 WAVES = 5
 WAVE_SECONDS = 3.0
 """The next wave comes after so long, though less than half of the one before may be done."""
@@ -129,6 +134,7 @@ class Run:
     workers: list[Worker] = field(default_factory=list)
     message_ids: dict[int, str] = field(default_factory=dict)
     trouble: str = ""
+    outage: tuple[float, float] = (0.0, 0.0)
     injected: int = 0
     began: float = field(default_factory=time.monotonic)
 
@@ -223,8 +229,10 @@ def this_drains(this: Run) -> bool:
     this.trouble = "TIMPush down"
     control(this.timpush, "PUT", "standing-fault", {"fault": {"kind": "status", "status": 502}})
     send(this, parts[2])
-    watch(this, TROUBLE_SECONDS)
+    began = time.monotonic()
+    watch(this, OUTAGE_SECONDS)
     control(this.timpush, "PUT", "standing-fault", {"fault": None})
+    this.outage = began, time.monotonic()
     this.trouble = ""
     wait_for_half(this)
     this.trouble = "60 calls/s allowed"
@@ -293,9 +301,12 @@ def watch(this: Run, seconds: float, until: Callable[[int], bool] = lambda _: Fa
 
 
 def inject(this: Run) -> None:
-    """Let something happen to some of the next calls, as many as calls were made since."""
+    """Let something happen to some of the next calls, in proportion to the calls made since.
+
+    Never to more: a worker that probes makes one call, and must meet what TIMPush really is.
+    """
     calls = control(this.timpush, "GET", "summary")["calls"]
-    number = max(1, round(FAULT_RATE * calls) - this.injected)
+    number = max(0, round(FAULT_RATE * calls) - this.injected)
     for fault in this.rng.choices(*zip(*FAULTS, strict=True), k=number):
         control(this.timpush, "POST", "faults", {"fault": fault})
     this.injected += number
@@ -350,7 +361,7 @@ def judge(this: Run, drained: bool) -> Verdict:
     ]
     faults = [f"message {one} was acknowledged without cause" for one in falsely]
     faults += [f"message {one} was lost" for one in lost]
-    faults += unaccounted(this.work, store, parked)
+    faults += unaccounted(this.work, store, parked) + ill_ridden(this.outage, received)
     if not drained:
         faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
     return Verdict(table(this, store, parked, received, len(falsely), len(lost)), faults)
@@ -405,6 +416,25 @@ def falsely_acknowledged(
     return found
 
 
+def probes_and_resumption(outage: tuple[float, float], received: list[Any]) -> tuple[int, float]:
+    """Calls in the outage once it was noticed, and seconds from its end to the next success."""
+    began, ended = outage
+    probes = sum(began + SEEN_SECONDS < call["at"] < ended for call in received)
+    after = [call["at"] - ended for call in received if call["at"] > ended and call["code"] == 0]
+    return probes, min(after, default=float("inf"))
+
+
+def ill_ridden(outage: tuple[float, float], received: list[Any]) -> list[str]:
+    """What workers did wrong in the outage, in words: calls that do not probe, or a late return."""
+    probes, resumed = probes_and_resumption(outage, received)
+    faults = []
+    if probes > WORKERS * (OUTAGE_SECONDS - SEEN_SECONDS) / 2:
+        faults.append(f"{probes} calls were made while TIMPush was known to be down")
+    if resumed > RESUME_SECONDS:
+        faults.append(f"the first success came {resumed:.0f} s after the outage")
+    return faults
+
+
 def unaccounted(work: Work, store: dict[str, set[str]], parked: list[Any]) -> list[str]:
     """Users whose tags are not as they must be in the end, and tags parked with another code."""
     faults = []
@@ -439,6 +469,7 @@ def table(
     answers = Counter("none" if one["code"] is None else str(one["code"]) for one in received)
     refused = {code: n for code, n in answers.items() if code not in ("0", "none")}
     faults = Counter(one["fault"] for one in received if one["fault"])
+    probes, resumed = probes_and_resumption(this.outage, received)
     again = [count - 1 for count in this.ledger.receives.values()]
     return [
         ("messages", f"{len(this.work.bodies):,}"),
@@ -449,6 +480,8 @@ def table(
         ("calls", f"{len(received):,}"),
         *((f"calls refused: {code}", f"{n:,}") for code, n in sorted(refused.items())),
         *((f"calls disturbed: {kind}", f"{n:,}") for kind, n in sorted(faults.items())),
+        (f"probes in an outage of {OUTAGE_SECONDS:.0f} s", f"{probes}"),
+        ("seconds from its end to the next success", f"{resumed:.1f}"),
         ("workers killed in mid-batch", f"{this.ledger.killed_holding}"),
         ("messages received again, mean", f"{sum(again) / max(1, len(again)):.2f}"),
         ("messages received again, most", f"{max(again, default=0)}"),

@@ -26,7 +26,7 @@ from reliability.processes import report_to_parent
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
-TIMEOUT_SECONDS = 12.0
+TIMEOUT_SECONDS = 25.0
 IDLE_SECONDS = 0.2
 LIFETIME_SECONDS = 900.0
 """The most that a worker lives, should its parent be gone."""

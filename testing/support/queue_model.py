@@ -46,7 +46,7 @@ class Parked:
 
     @property
     def source(self) -> str:
-        return self.attributes["SourceMessageId"]
+        return self.attributes.get("SourceMessageId", "")
 
 
 class Queue:

@@ -35,6 +35,8 @@ class Deployment:
                 return all(map(self.holds, every))
             case {"Fn::Or": some}:
                 return any(map(self.holds, some))
+            case {"Fn::EachMemberEquals": [{"Ref": name}, one]}:
+                return set(self.parameters[name].split(",")) == {one}
             case {"Fn::Contains": [values, one]}:
                 return self.value(one) in map(str, values)
         raise AssertionError(condition)

@@ -26,7 +26,6 @@ TEMPLATES = {
 PACKAGED = {
     "CodeUri": "s3://bucket/key",
     "ContentUri": "s3://bucket/key",
-    "DefinitionUri": "s3://bucket/key",
     "Location": "https://s3.amazonaws.com/bucket/key",
 }
 """What `sam package` puts in the place of a path on this machine."""
@@ -47,6 +46,9 @@ def translate(template: Template) -> Template:
     """What CloudFormation makes of a SAM template, as if packaged; reads nothing of AWS."""
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
+        if "DefinitionUri" in resource.get("Properties", {}):
+            path = ROOT / resource["Properties"].pop("DefinitionUri")
+            resource["Properties"]["Definition"] = json.loads(path.read_text(encoding="utf-8"))
         for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
             resource["Properties"][name] = PACKAGED[name]
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))

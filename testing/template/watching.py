@@ -11,7 +11,7 @@ from timpush.metrics import NAMESPACE
 
 WORKER_SERVICE = "${ServiceName}"
 ENDPOINT_SERVICE = "${ServiceName}-endpoint"
-CONDITIONS = ("HasApi", "HasSigningKey", "HasBudgetAlarm")
+CONDITIONS = ("HasApi", "HasSigningKey", "HasRotationSchedule", "HasBudgetAlarm")
 
 
 class Watched(NamedTuple):

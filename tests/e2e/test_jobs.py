@@ -10,6 +10,7 @@ import pytest
 
 from local.run import Local
 from timpush.jobs.state import new_job_id, upload_key
+from timpush.jobs.table import Table, read_job, stop_job
 
 PATIENCE_SECONDS = 120.0
 
@@ -87,3 +88,55 @@ def test_a_bad_file_fails_with_a_reason_and_nothing_is_sent(
     assert reason in report["Reason"]
     assert report["Removed"] == 0
     assert report["Rows"] == report["FaultyRows"] + report["NotRemoved"]
+
+
+def test_the_end_of_a_job_is_an_event(local: Local) -> None:
+    # Given a rule that puts the events of jobs onto a queue
+    sqs, events = local.client("sqs"), local.client("events")
+    url = sqs.create_queue(QueueName="job-events")["QueueUrl"]
+    names = ["QueueArn"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=names)["Attributes"]["QueueArn"]
+    events.put_rule(Name="jobs", EventPattern=json.dumps({"source": ["timpush.remove-tags"]}))
+    events.put_targets(Rule="jobs", Targets=[{"Id": "queue", "Arn": arn}])
+    # When a job fails and another one ends
+    local.timpush.tags["event-user"] = {"gold"}
+    ids = [
+        upload(local, "no-header.csv", "event-user,gold\n"),
+        upload(local, "good.csv", "To_Account,Tag\nevent-user,gold\n"),
+    ]
+    reports = [await_report(local, job_id) for job_id in ids]
+    # Then both are told, with the report's figures and place
+    found: dict[str, Any] = {}
+    until = time.monotonic() + PATIENCE_SECONDS
+    while len(found) < len(ids) and time.monotonic() < until:
+        for message in sqs.receive_message(QueueUrl=url).get("Messages", []):
+            event = json.loads(message["Body"])
+            found[event["detail"]["JobId"]] = (event["detail-type"], event["detail"])
+    assert found == {
+        ids[0]: ("Job Failed", reports[0]),
+        ids[1]: ("Job Finished", reports[1]),
+    }
+    assert reports[1]["Report"] == f"reports/{ids[1]}/report.json"
+
+
+def test_a_stopped_job_removes_nothing_more(local: Local) -> None:
+    # Given a job whose messages wait on the queue
+    functions, mapping = local.client("lambda"), local.outputs["WorkerMappingId"]
+    functions.update_event_source_mapping(UUID=mapping, Enabled=False)
+    local.timpush.tags["stopped-user"] = {"gold"}
+    table = Table(local.client("dynamodb"), local.outputs["JobsTableName"])
+    job_id = upload(local, "stopped.csv", "To_Account,Tag\nstopped-user,gold\n")
+    until = time.monotonic() + PATIENCE_SECONDS
+    while time.monotonic() < until:
+        live = read_job(table, job_id)
+        if live and live["State"] == "settling":
+            break
+        time.sleep(0.2)
+    # When it is stopped, and the worker goes on
+    assert stop_job(table, job_id, "stopped by a test")
+    functions.update_event_source_mapping(UUID=mapping, Enabled=True)
+    report = await_report(local, job_id)
+    # Then its user keeps the tag, and is reported
+    assert (report["State"], report["Removed"], report["NotRemoved"]) == ("stopped", 0, 1)
+    assert [row["ErrorCode"] for row in read_list(local, job_id, "not-removed.csv")] == ["Stopped"]
+    assert local.timpush.tags["stopped-user"] == {"gold"}

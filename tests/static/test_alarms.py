@@ -7,6 +7,7 @@ from unittest.mock import ANY
 import pytest
 
 from support.environment import worker_environment
+from template.deployment import Deployment
 from template.reading import of_type, properties
 from template.translate import ROOT, Template
 from template.watching import ENDPOINT_SERVICE, WORKER_SERVICE, alarms, own, watched
@@ -22,7 +23,7 @@ AWS_METRICS = {
         "ApproximateNumberOfMessagesNotVisible",
         "ApproximateAgeOfOldestMessage",
     },
-    "AWS/Lambda": {"Errors", "Throttles", "Duration", "ConcurrentExecutions"},
+    "AWS/Lambda": {"Errors", "Throttles", "Duration", "ConcurrentExecutions", "Invocations"},
     "AWS/ApiGateway": {"Count", "4XXError", "5XXError", "Latency"},
 }
 """Metrics of AWS itself, by the documentation of each service (2026-11)."""
@@ -43,6 +44,7 @@ EXPECTED = {
     "EndpointUserSigExpiryAlarm",
     "RotateUserSigErrorsAlarm",
     "BudgetSaturatedAlarm",
+    "RotationMissingAlarm",
     "TimPushDownAlarm",
     "OddRepliesAlarm",
     "Endpoint5xxAlarm",
@@ -116,6 +118,7 @@ class TestEachAlarm:
         expected = {
             "Endpoint": "HasApi",
             "RotateUserSig": "HasSigningKey",
+            "RotationMissing": "HasRotationSchedule",
             "Budget": "HasBudgetAlarm",
         }
         found = [expected[start] for start in expected if name.startswith(start)]
@@ -204,9 +207,9 @@ class TestNumbers:
         assert alarm["EvaluationPeriods"] == 2
 
     @pytest.mark.parametrize("name", ["DeadLetterQueueAlarm", "QueueAgeAlarm", "InFlightAlarm"])
-    def test_a_queue_that_rests_ends_no_alarm(self, monitoring: Template, name: str) -> None:
-        """SQS reports nothing of it, also while it holds messages."""
-        assert properties(monitoring, name)["TreatMissingData"] == "ignore"
+    def test_a_queue_without_data_ends_the_alarm(self, monitoring: Template, name: str) -> None:
+        """SQS reports while there are messages; ignoring the rest could keep it raised for ever."""
+        assert properties(monitoring, name)["TreatMissingData"] == "notBreaching"
 
     @pytest.mark.parametrize(
         "name", sorted(one for one in EXPECTED if re.search("(ial|ion)E", one))
@@ -238,15 +241,17 @@ class TestNumbers:
 
 class TestTopic:
     def test_is_there_only_for_an_address(self, monitoring: Template) -> None:
-        for name in ("AlarmTopic", "AlarmTopicPolicy", "AlarmTopicKey"):
-            assert monitoring["Resources"][name]["Condition"] == "HasAlarmEmail"
+        for name in ("AlarmTopic", "AlarmTopicPolicy", "AlarmSubscription", "AlarmTopicKey"):
+            assert name not in Deployment(monitoring).resources()
+            assert name in Deployment(monitoring, AlarmEmail="a@b.example").resources()
 
     def test_is_encrypted_with_a_key_that_cloudwatch_may_use(self, monitoring: Template) -> None:
-        topic, key = (properties(monitoring, name) for name in ("AlarmTopic", "AlarmTopicKey"))
+        deployment = Deployment(monitoring, AlarmEmail="a@b.example")
+        topic, key = map(deployment.properties, ("AlarmTopic", "AlarmTopicKey"))
         assert topic["KmsMasterKeyId"] == {"Ref": "AlarmTopicKey"}
         assert key["EnableKeyRotation"] is True
         alarms_may = statement(key["KeyPolicy"], "AlarmsOfThisAccount")
-        assert alarms_may["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        assert alarms_may["Principal"] == {"Service": SOURCES}
         assert alarms_may["Action"] == ["kms:Decrypt", "kms:GenerateDataKey*"]
         assert alarms_may["Condition"] == OWN_ACCOUNT
 
@@ -254,7 +259,7 @@ class TestTopic:
         policy = properties(monitoring, "AlarmTopicPolicy")["PolicyDocument"]
         allowed = statement(policy, "AlarmsOfThisAccount")
         assert (allowed["Effect"], allowed["Action"]) == ("Allow", "sns:Publish")
-        assert allowed["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        assert allowed["Principal"] == {"Service": SOURCES}
         assert allowed["Condition"] == OWN_ACCOUNT
         denied = statement(policy, "OnlyOverTls")
         assert denied["Effect"] == "Deny"
@@ -268,6 +273,7 @@ def evaluated(expression: str) -> float:
     return float(eval(expression))  # noqa: S307
 
 
+SOURCES = ["cloudwatch.amazonaws.com", "events.amazonaws.com"]
 OWN_ACCOUNT = {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
 
 

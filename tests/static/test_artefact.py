@@ -20,6 +20,11 @@ BUILD_SECONDS = 180
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 """What the Python runtime of Lambda has beside the standard library."""
 FUNCTIONS = ("RemoveTagsWorker", "RemoveTagsEndpoint", "RotateUserSig")
+STEPS = {
+    *("StartJob", "PlanJob", "CheckRange", "DecideJob", "SendRange", "SettleJob"),
+    *("ReportRange", "FinishJob", "FailJob"),
+}
+"""Functions of jobs: one package, a module each."""
 COMPILED = {".so", ".pyd", ".dylib"}
 UNCHECKED_HASH = b"\x01\x00\x00\x00"
 """The flags of bytecode that holds without a look at its source (PEP 552)."""
@@ -73,7 +78,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_every_function_and_the_layer_are_built(built: Path, written: Template) -> None:
     functions = of_type(written, "AWS::Serverless::Function")
-    assert set(functions) == set(FUNCTIONS)
+    assert set(functions) == {*FUNCTIONS, *STEPS}
     layers = of_type(written, "AWS::Serverless::LayerVersion")
     folders = {path.name for path in built.iterdir() if path.is_dir()}
     nested = of_type(written, "AWS::Serverless::Application")

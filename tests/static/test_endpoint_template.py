@@ -190,10 +190,12 @@ class TestFunction:
     def test_may_do_exactly_this(self, translated: Template) -> None:
         role = translated["Resources"]["RemoveTagsEndpointRole"]
         rights = {one["Sid"]: (as_list(one["Action"]), one["Resource"]) for one in statements(role)}
+        assert rights.pop("ManageNetworkInterfaces")[1] == "*"  # see test_options
         secret = {"Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]}
         assert rights == {
             "ReadSecret": (["secretsmanager:GetSecretValue"], secret),
             "DecryptSecret": (["kms:Decrypt"], {"Ref": "SecretKmsKeyArn"}),
+            "UseKmsKey": (["kms:Decrypt", "kms:GenerateDataKey"], {"Ref": "KmsKeyArn"}),
             "QueueUsers": (["sqs:SendMessage"], {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]}),
             "PrepareUploads": (["s3:PutObject"], {"Fn::Sub": "${JobsBucket.Arn}/inbox/*"}),
             "ReadAndStopJobs": (

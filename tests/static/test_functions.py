@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from template.reading import allowed, of_type, properties
-from template.translate import Template
+from template.translate import ROOT, Template
 from timpush.settings import read_settings
 from timpush.tencent.regions import HOSTS
 
@@ -41,9 +41,13 @@ def test_functions_run_on_the_same_runtime(translated: Template) -> None:
 
 
 def test_each_function_ships_as_the_package_that_its_folder_is(written: Template) -> None:
+    """The steps of jobs are one package, and a module each; others have theirs in `app`."""
     for function in of_type(written, "AWS::Serverless::Function").values():
-        package = function["Properties"]["CodeUri"].rpartition("/")[2]
-        assert function["Properties"]["Handler"] == f"{package}.app.lambda_handler"
+        folder = ROOT / function["Properties"]["CodeUri"]
+        package, module, name = function["Properties"]["Handler"].split(".")
+        assert (package, name) == (folder.name, "lambda_handler")
+        assert (module == "app") == (package != "jobs")
+        assert (folder / f"{module}.py").is_file()
 
 
 def test_functions_share_one_layer_for_their_runtime(translated: Template) -> None:
@@ -97,6 +101,7 @@ def test_variables_hold_what_their_names_say(variables: dict[str, Any]) -> None:
         "RETRY_CAP_SECONDS": {"Ref": "RetryCapSeconds"},
         "QUEUE_URL": {"Ref": "RemoveTagsQueue"},
         "DEAD_LETTER_QUEUE_URL": {"Ref": "RemoveTagsDeadLetterQueue"},
+        "JOBS_TABLE": {"Ref": "JobsTable"},
         "HASH_ACCOUNTS_IN_LOGS": {"Ref": "HashAccountsInLogs"},
         "POWERTOOLS_SERVICE_NAME": {"Ref": "AWS::StackName"},
         "POWERTOOLS_METRICS_NAMESPACE": "TimPushRemoveTag",

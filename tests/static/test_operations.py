@@ -60,7 +60,8 @@ def test_the_monthly_cost_counts_what_there_is(translated: Template, monitoring:
         "alarms": by_condition.count(None),
         "alarm on the budget, with `WatchBudget`": by_condition.count("HasBudgetAlarm"),
         "alarms of the endpoint": by_condition.count("HasApi"),
-        "alarms of the rotation": by_condition.count("HasSigningKey"),
+        "alarm on errors of the rotation": by_condition.count("HasSigningKey"),
+        "alarm on a missing rotation": by_condition.count("HasRotationSchedule"),
         "dashboard": len(of_type(monitoring, "AWS::CloudWatch::Dashboard")),
         "KMS key of the alarms' topic, with `AlarmEmail`": len(
             of_type(monitoring, "AWS::KMS::Key")

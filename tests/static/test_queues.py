@@ -62,7 +62,7 @@ def test_a_message_that_crashes_the_worker_is_moved_before_it_is_deleted(
 
 @pytest.mark.parametrize("name", QUEUES)
 def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, name: str) -> None:
-    queue = properties(translated, name)
+    queue = Deployment(translated).properties(name)
     assert queue["SqsManagedSseEnabled"] is True
     assert queue["MaximumMessageSize"] == MIB
 
@@ -71,12 +71,8 @@ def test_queue_is_encrypted_and_takes_the_largest_message(translated: Template, 
 def test_queue_refuses_everybody_without_tls_and_grants_nothing(
     translated: Template, name: str
 ) -> None:
-    policies = of_type(translated, "AWS::SQS::QueuePolicy").values()
-    documents = [
-        one["Properties"]["PolicyDocument"]
-        for one in policies
-        if {"Ref": name} in one["Properties"]["Queues"]
-    ]
+    policies = Deployment(translated).of_type("AWS::SQS::QueuePolicy").values()
+    documents = [one["PolicyDocument"] for one in policies if {"Ref": name} in one["Queues"]]
     assert [document["Statement"] for document in documents] == [
         [
             {

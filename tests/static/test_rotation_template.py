@@ -4,11 +4,15 @@ import json
 
 import pytest
 
-from remove_tags_worker.report import USERSIG_LOW_SECONDS
 from template.deployment import Deployment
 from template.reading import allowed, of_type, properties
 from template.translate import Template
-from timpush.settings import SPARE_SECONDS, read_rotation_settings, schedule_seconds
+from timpush.settings import (
+    SPARE_SECONDS,
+    USERSIG_LOW_SECONDS,
+    read_rotation_settings,
+    schedule_seconds,
+)
 
 KEY_ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:key-AbC123"
 OWN_ARN = "arn:aws:secretsmanager:us-east-1:000000000000:secret:own-AbC123"
@@ -189,8 +193,13 @@ class TestNumbers:
     def test_the_function_takes_every_choice_of_schedule_and_validity(
         self, translated: Template
     ) -> None:
+        refused = set()
         for schedule in allowed(translated, "RotationSchedule"):
-            for row in validities(translated).values():
+            for days, row in validities(translated).items():
+                parameters = {"RotationSchedule": schedule, "UserSigValidityDays": days}
+                if Deployment(translated, **parameters).refused():
+                    refused.add((schedule, days))
+                    continue
                 read_rotation_settings(
                     {
                         "TIMPUSH_REGION": "singapore",
@@ -199,6 +208,11 @@ class TestNumbers:
                         "ROTATION_SCHEDULE": schedule,
                     }
                 )
+        assert refused == {("rate(1 day)", "1")}
+
+    def test_no_validity_is_longer_than_tencent_advises(self, translated: Template) -> None:
+        parameter = translated["Parameters"]["UserSigValidityDays"]
+        assert (parameter["Default"], max(parameter["AllowedValues"])) == (1, 7)
 
     def test_a_schedule_is_none_or_at_least_four_hours(self, translated: Template) -> None:
         none, *rates = allowed(translated, "RotationSchedule")

@@ -19,4 +19,5 @@ def test_each_parameter_that_it_names_exists(translated: Template) -> None:
     of_messages = {"JobId", "RequestId"}
     of_queues = {"SqsManagedSseEnabled"}
     assert "EndpointUrl" in names
-    assert names - of_messages - of_queues <= set(translated["Parameters"])
+    of_jobs = {"JobsApiArn", "RequestedBy", "Sha256"}
+    assert names - of_messages - of_queues - of_jobs <= set(translated["Parameters"])

@@ -162,6 +162,14 @@ class TestSigning:
             clock += 0.5
         assert read == [0.0, *(REREAD_SECONDS * n for n in range(1, 5))]
         assert signing.send_at(at(clock)) == clock
+        assert signing.must_read(at(clock + 0.001)) == "", "it was read right before"
+
+    def test_a_clock_that_jumps_back_does_not_stop_it_for_good(self) -> None:
+        signing = self.sign(Standing(refused=GOOD, tried_at=UNIX + 3_600))
+        assert signing.must_read(at(1.0)) == "anew"
+        signing.take(GOOD, "anew", at(1.0))
+        assert signing.must_read(at(1.1)) == ""
+        assert signing.send_at(at(1.1)) == 1.1
 
     def test_another_usersig_may_be_sent_at_once(self) -> None:
         signing = self.sign(Standing(refused=GOOD, tried_at=UNIX), OTHER)

@@ -68,13 +68,13 @@ def test_without_a_schedule_any_validity_is_taken(schedule: str | None, validity
 @pytest.mark.parametrize(
     ("schedule", "least"),
     [
-        ("rate(4 hours)", 28 * HOUR),
-        ("rate(1 hour)", 25 * HOUR),
-        ("rate(1 day)", 2 * DAY),
-        ("rate(30 days)", 31 * DAY),
+        ("rate(4 hours)", 16 * HOUR),
+        ("rate(12 hours)", DAY),
+        ("rate(1 day)", 36 * HOUR),
+        ("rate(30 days)", 30 * DAY + 12 * HOUR),
     ],
 )
-def test_a_usersig_must_outlive_the_next_rotation_by_a_day(schedule: str, least: int) -> None:
+def test_a_usersig_must_outlive_the_next_rotation_by_half_a_day(schedule: str, least: int) -> None:
     read(USERSIG_VALIDITY_SECONDS=least, ROTATION_SCHEDULE=schedule)
     text = fault(USERSIG_VALIDITY_SECONDS=least - 1, ROTATION_SCHEDULE=schedule)
     assert text.startswith(f"USERSIG_VALIDITY_SECONDS ({least - 1}) must not be below")

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from remove_tags_worker import app, report
+from remove_tags_worker import app
 from support.rotation import Account, Context, captured, moto_server, rotating
+from timpush.settings import USERSIG_LOW_SECONDS
 
 DAY = 86_400
 QUEUE = "https://sqs.us-east-1.amazonaws.com/123456789012/queue"
@@ -71,14 +72,14 @@ def test_the_life_that_is_left_is_a_metric_and_in_the_summary(
 def test_a_life_that_is_not_long_is_a_line_that_names_the_secret_and_not_its_value(
     account: Account, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store(account, account.timpush.secret(expire=report.USERSIG_LOW_SECONDS))
+    store(account, account.timpush.secret(expire=USERSIG_LOW_SECONDS))
 
     _, lines = invoke(capsys)
 
     [line] = looks(lines)
     assert line["level"] == "WARNING"
     assert line["secret"] == account.usersig_id
-    assert line["usersig_seconds_left"] == pytest.approx(report.USERSIG_LOW_SECONDS, abs=30)
+    assert line["usersig_seconds_left"] == pytest.approx(USERSIG_LOW_SECONDS, abs=30)
     assert account.value()["usersig"] not in json.dumps(lines)
 
 

@@ -27,7 +27,7 @@ as SQS counts; that count is not exact."""
 WAIT_SECONDS = 1
 RELEASE_SECONDS = 60.0
 CLOCK_SECONDS = 1
-"""How exactly the replies of SQS tell its time."""
+"""The precision of the times in SQS's replies."""
 MAX_IN_FLIGHT = 100_000
 """SQS allows about 120,000 messages in flight on a queue."""
 
@@ -59,7 +59,7 @@ class Letter:
         return {name: self.attributes[name] for name in CARRIED if name in self.attributes}
 
     @property
-    def parked_at(self) -> str:
+    def sent_on(self) -> str:
         return datetime.fromtimestamp(self.sent_at, UTC).isoformat(timespec="seconds")
 
 

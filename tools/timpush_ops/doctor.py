@@ -22,7 +22,7 @@ from timpush.errors import (
     SettingsError,
     UserSigError,
 )
-from timpush.settings import Settings, read_settings
+from timpush.settings import USERSIG_LOW_SECONDS, Settings, read_settings
 from timpush.tencent import usersig
 from timpush.tencent.client import TimPushClient
 from timpush.tencent.codes import explain
@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 CALL_SECONDS = 8.0
-USERSIG_LOW_SECONDS = 72_000
-"""The worker's log warns below it, too."""
 IN_FLIGHT_HIGH = 100_000
 """SQS delivers nothing more at about 120,000 messages in flight."""
 

@@ -1,4 +1,4 @@
-"""Parked users as CSV or JSON lines that `send` reads again."""
+"""Users of dead letters as CSV or JSON lines that `send` reads again."""
 
 import csv
 import json
@@ -16,7 +16,7 @@ COLUMNS = (
 
 
 def make_writer(file: IO[str], file_format: Format) -> Callable[[Letter], None]:
-    """A function that writes a parked message: a row a tag in CSV, a line a user in JSON lines.
+    """A function that writes a dead letter: a row a tag in CSV, a line a user in JSON lines.
 
     A malformed message has no users: it is one row without account, or one line with its body.
     """
@@ -60,5 +60,5 @@ def _origin(letter: Letter) -> dict[str, str]:
         "JobId": letter.job,
         "SourceMessageId": letter.attributes.get("SourceMessageId", ""),
         "MessageId": letter.message_id,
-        "ParkedAt": letter.parked_at,
+        "ParkedAt": letter.sent_on,
     }

@@ -31,7 +31,7 @@ class Document:
 
 
 class _Faults(list[tuple[str, str]]):
-    """Collects (JSON pointer, rule) pairs; the first 50 are enough to mend a body."""
+    """Collects (JSON pointer, rule) pairs; the first 50 are enough to fix a body."""
 
     def add(self, place: str, rule: str) -> None:
         self.append((place, rule))

@@ -19,8 +19,10 @@ MAX_CONCURRENCY = 1_000
 """The most an event source mapping's MaximumConcurrency can be."""
 MAX_VALIDITY_SECONDS = 315_360_000
 """10 years, Tencent's limit for a UserSig; https://trtc.io/document/34456 (n.d.)."""
-SPARE_SECONDS = 86_400
-"""A UserSig outlives the next rotation by so much: time to mend a rotation that fails."""
+SPARE_SECONDS = 43_200
+"""A UserSig outlives the next rotation by so much: 12 hours to fix a rotation that fails."""
+USERSIG_LOW_SECONDS = 36_000
+"""Below 10 hours of life log, `doctor` and an alarm of monitoring/template.yaml warn."""
 
 T = TypeVar("T")
 

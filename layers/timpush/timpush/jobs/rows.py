@@ -9,6 +9,7 @@ lines ended by LF or CRLF. Blank lines are skipped.
 
 import csv
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
@@ -22,7 +23,8 @@ MAX_ACCOUNT = 50_000
 """Characters; with 1,000 tags, the row still fits a message of 1 MiB, whatever they are."""
 MAX_TAGS = 1_000
 COLUMNS = frozenset({"To_Account", "Tags", "Tag"})
-HEADER = "must be a header with To_Account and Tags (or Tag), separated by commas, in UTF-8"
+HEADER = "must be a header with To_Account and Tags (or Tag), separated by commas"
+SAVE = "save the file as UTF-8"
 BLANKS = "must not begin or end with a blank in CSV; JSON lines can say such a value"
 TOO_LONG = f"must be at most {MAX_LINE_BYTES:,} bytes"
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -70,17 +72,32 @@ def read_header(line: bytes) -> Columns | Fault:
     if len(line) > MAX_LINE_BYTES:
         return Fault(1, TOO_LONG)
     try:
-        text = line.removeprefix(BYTE_ORDER_MARK).decode()
-        names = [name.strip() for name in _split(text)]
-    except (UnicodeDecodeError, csv.Error):
-        return Fault(1, f"{HEADER}; is {line[:60]!r}")
-    if names.count("To_Account") != 1 or names.count("Tags") + names.count("Tag") != 1:
-        return Fault(1, f"{HEADER}; is {','.join(names)[:60]!r}")
-    unknown = [name for name in names if name not in COLUMNS]
-    if unknown:
-        return Fault(1, f"{HEADER}; has an unknown column, {unknown[0][:60]!r}")
+        names = [name.strip() for name in _split(line.removeprefix(BYTE_ORDER_MARK).decode())]
+    except UnicodeDecodeError:
+        return Fault(1, f"{HEADER}; it is not UTF-8: {SAVE}")
+    except csv.Error as error:
+        return Fault(1, f"{HEADER}; it is not CSV: {error}")
+    wrong = _find_wrong_name(names)
+    if wrong:
+        return Fault(1, _advise(f"{HEADER}; {wrong}", line.decode()))
     one_tag = "Tag" in names
     return Columns(names.index("To_Account"), names.index("Tag" if one_tag else "Tags"), one_tag)
+
+
+def _find_wrong_name(names: list[str]) -> str:
+    """What a header lacks, repeats, or has too much; empty: nothing."""
+    shown = ",".join(names)[:60]
+    near = {name.lower().replace(" ", "_"): name for name in names}
+    for needed in (("To_Account",), ("Tags", "Tag")):
+        found = sum(names.count(name) for name in needed)
+        alike = [near[name.lower()] for name in needed if name.lower() in near]
+        if not found:
+            missing = f"{' or '.join(needed)} is missing; found"
+            return f"{missing} {alike[0] if alike else shown or 'nothing'}"
+        if found > 1:
+            return f"{' and '.join(needed)} must be there once; found {shown}"
+    unknown = [name for name in names if name not in COLUMNS]
+    return f"unknown column {unknown[0][:60]!r}" if unknown else ""
 
 
 def read_rows(lines: Iterable[bytes], rules: Rules, is_start: bool) -> Iterator[Row | Fault]:
@@ -98,8 +115,12 @@ def read_rows(lines: Iterable[bytes], rules: Rules, is_start: bool) -> Iterator[
         if len(line) > MAX_LINE_BYTES:
             yield Fault(number, TOO_LONG)
         elif line and not line.isspace():
-            found = read(line.decode("utf-8", "surrogateescape"))
-            yield Fault(number, found) if isinstance(found, str) else Row(number, *found)
+            text = line.decode("utf-8", "surrogateescape")
+            found = read(text)
+            if isinstance(found, str):
+                yield Fault(number, _advise(found, text))
+            else:
+                yield Row(number, *found)
 
 
 def _csv_reader(rules: Rules) -> Callable[[str], UserTags | str]:
@@ -170,9 +191,27 @@ def _check(parse: Callable[[Any], UserTags], value: Any) -> UserTags | str:
     try:
         account, tags = parse(value)
     except MalformedMessageError as error:
-        return " ".join(filter(None, error.faults[0]))
+        return _say(*error.faults[0])
     if len(account) > MAX_ACCOUNT:
         return f"/To_Account must be at most {MAX_ACCOUNT:,} characters"
     if len(tags) > MAX_TAGS:
         return f"/Tags must be at most {MAX_TAGS:,} tags: put the others into another row"
     return account, tags
+
+
+def _say(place: str, rule: str) -> str:
+    """A fault in one line; the file's line is the only one that it names."""
+    return f"{place} {ONE_LINE.sub('', rule)}".lstrip()
+
+
+def _advise(rule: str, line: str) -> str:
+    """The rule that a line breaks, and what to do if its encoding is the likely reason."""
+    try:
+        line.encode()
+    except UnicodeEncodeError:
+        return f"{rule}: {SAVE}"
+    return f"{rule}: {SAVE}" if "\0" in line else rule
+
+
+ONE_LINE = re.compile(r"line 1 (?=column )")
+"""Of a place that json names: each line of a file is a document of its own."""

@@ -118,8 +118,7 @@ class Plan:
         self._random = random
         self._in_flight = 0
         self._epoch = 0
-        wanted = [(account, list(tags)) for account, tags in results.ledger.wanted.items()]
-        self._backlog = Backlog(cut(dict(results.live(wanted, now))))
+        self._backlog = Backlog(cut(results.all_live(now)))
         health.begin()
 
     # Questions

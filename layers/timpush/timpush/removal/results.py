@@ -2,6 +2,8 @@
 
 import math
 from collections import Counter
+from collections.abc import Collection, Mapping
+from itertools import chain
 
 from timpush.errors import CallError, ConfigurationError, CredentialsError, RateLimitError
 from timpush.messages import UserTags
@@ -29,9 +31,14 @@ class Results:
         self.tags = RefusedTags(ledger)
         self.counts: Counter[str] = Counter()
         self.faults: Counter[tuple[str, int | str, str]] = Counter()
-        self._expires = any(
-            until < math.inf for tags in ledger.wanted.values() for until in tags.values()
-        )
+        until = set(chain.from_iterable(map(dict.values, ledger.wanted.values())))
+        self._expires = not until <= {math.inf}
+
+    def all_live(self, now: Now) -> Mapping[str, Collection[str]]:
+        """All tags that are wanted and have not expired, by account."""
+        if not self._expires:
+            return self.ledger.wanted
+        return dict(self.live([(a, list(tags)) for a, tags in self.ledger.wanted.items()], now))
 
     def live(self, users: list[UserTags], now: Now) -> list[UserTags]:
         """The users with the tags that are still to be removed; the others are settled here.

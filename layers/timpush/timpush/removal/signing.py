@@ -47,7 +47,7 @@ class Signing:
         self.fault = ""
         self._standing = standing
         self._read = False
-        self._anew_at = -math.inf
+        self._anew_at = Now(-math.inf, -math.inf)
 
     @property
     def proven(self) -> bool:
@@ -64,16 +64,16 @@ class Signing:
         """When (of the clock) the secret is to be read again; infinity while the UserSig works."""
         if not (self.fault or self._is_doubted() or self._is_expired(now)):
             return math.inf
-        due = self._anew_at + REREAD_SECONDS
-        if self._is_refused() and self._anew_at < self._retry_at(now):
-            due = min(due, self._retry_at(now))  # once more, right before it is sent again
+        due = self._anew_at.clock + REREAD_SECONDS
+        if self._is_refused() and self._anew_at.unix < self._retry_at(now):
+            due = min(due, self.send_at(now))  # once more, right before it is sent again
         return due
 
     def take(self, found: "Credential | SecretError", how: str, now: Now) -> bool:
         """The secret was read; whether it holds another UserSig than before."""
         before, self._read = self.credential, True
         if how == "anew" or isinstance(found, SecretError):
-            self._anew_at = now.clock
+            self._anew_at = now
         if isinstance(found, SecretError):
             self.credential, self.fault = None, found.message
         else:
@@ -88,7 +88,9 @@ class Signing:
         """When (of the clock) the UserSig may be sent; infinity: not before it is read again."""
         if self.credential is None or self._is_expired(now):
             return math.inf
-        return self._retry_at(now) if self._is_refused() else now.clock
+        if not self._is_refused():
+            return now.clock
+        return now.clock + max(0.0, self._retry_at(now) - now.unix)
 
     def why_not(self, now: Now) -> str:
         """Why the UserSig may not be sent now; empty if it may."""
@@ -125,6 +127,6 @@ class Signing:
         return self.credential is not None and now.unix > self.credential.expires_at
 
     def _retry_at(self, now: Now) -> float:
-        waited = now.unix - self._standing.tried_at
-        left = REFUSED_SECONDS - waited if 0 <= waited < REFUSED_SECONDS else 0.0
-        return now.clock + left
+        """When (Unix seconds) the refused UserSig may be sent; at once if the clock jumped back."""
+        tried_at = self._standing.tried_at
+        return tried_at + REFUSED_SECONDS if tried_at <= now.unix else -math.inf

@@ -1,0 +1,265 @@
+"""What a company's account may ask for: each option off, which changes nothing, and on."""
+
+from typing import Any
+
+import pytest
+
+from template.deployment import Deployment
+from template.reading import as_list
+from template.translate import Template
+
+ACCOUNT = "111122223333"
+ROLE = f"arn:aws:iam::{ACCOUNT}:role/sender"
+ORGANIZATION = "o-exampleorgid"
+TOPIC = f"arn:aws:sns:us-east-1:{ACCOUNT}:removals"
+KEY = "arn:aws:kms:us-east-1:000000000000:key/00000000-0000-4000-8000-000000000000"
+SIGNING_KEY = "arn:aws:secretsmanager:us-east-1:000000000000:secret:key-AbC123"
+NETWORK = {"SubnetIds": "subnet-0a,subnet-0b", "SecurityGroupIds": "sg-0c"}
+FUNCTIONS = {"RemoveTagsWorker", "RemoveTagsEndpoint", "RotateUserSig"}
+ROLES = {f"{name}Role" for name in FUNCTIONS}
+KMS = {"Ref": "KmsKeyArn"}
+
+
+def queue_statements(deployment: Deployment) -> dict[str, Any]:
+    policies = deployment.of_type("AWS::SQS::QueuePolicy").values()
+    (policy,) = (one for one in policies if {"Ref": "RemoveTagsQueue"} in one["Queues"])
+    return {one["Sid"]: one for one in policy["PolicyDocument"]["Statement"]}
+
+
+def api_statements(deployment: Deployment) -> dict[str, Any]:
+    body = deployment.properties("RemoveTagsApi")["Body"]
+    policy = body.get("x-amazon-apigateway-policy", {"Statement": []})
+    return {one["Sid"]: one for one in policy["Statement"]}
+
+
+class TestSenders:
+    def test_by_default_nobody_else_may_send_or_invoke(self, translated: Template) -> None:
+        deployment = Deployment(translated)
+        assert list(queue_statements(deployment)) == ["OnlyOverTls"]
+        assert "x-amazon-apigateway-policy" not in deployment.properties("RemoveTagsApi")["Body"]
+
+    def test_principals_may_send_and_invoke_and_nothing_more(self, translated: Template) -> None:
+        deployment = Deployment(translated, SenderPrincipals=f"{ACCOUNT},{ROLE}")
+        queue, api = queue_statements(deployment), api_statements(deployment)
+        assert set(queue) == {"OnlyOverTls", "SenderPrincipals"}
+        assert set(api) == {"SenderPrincipals"}
+        for statement in (queue["SenderPrincipals"], api["SenderPrincipals"]):
+            assert statement["Effect"] == "Allow"
+            assert statement["Principal"] == {"AWS": {"Ref": "SenderPrincipals"}}
+        assert queue["SenderPrincipals"]["Action"] == "sqs:SendMessage"
+        assert api["SenderPrincipals"]["Action"] == "execute-api:Invoke"
+        assert api["SenderPrincipals"]["Resource"] == "execute-api:/live/POST/v1/remove-tags"
+
+    def test_everybody_means_everybody_of_the_organization(self, translated: Template) -> None:
+        deployment = Deployment(translated, SenderOrganizationId=ORGANIZATION)
+        condition = {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "SenderOrganizationId"}}}
+        queue, api = queue_statements(deployment), api_statements(deployment)
+        assert (set(queue), set(api)) == (
+            {"OnlyOverTls", "SenderOrganization"},
+            {"SenderOrganization"},
+        )
+        assert queue["SenderOrganization"]["Condition"] == condition
+        assert api["SenderOrganization"]["Condition"] == condition
+
+    def test_topics_and_rules_may_send_when_they_are_named(self, translated: Template) -> None:
+        queue = queue_statements(Deployment(translated, SenderSourceArns=TOPIC))
+        statement = queue["SenderSources"]
+        assert statement["Principal"] == {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
+        assert statement["Condition"] == {
+            "ArnEquals": {"aws:SourceArn": {"Ref": "SenderSourceArns"}}
+        }
+        assert statement["Action"] == "sqs:SendMessage"
+
+    def test_whoever_may_send_must_use_tls(self, translated: Template) -> None:
+        everything = {
+            "SenderPrincipals": ROLE,
+            "SenderOrganizationId": ORGANIZATION,
+            "SenderSourceArns": TOPIC,
+        }
+        denied = queue_statements(Deployment(translated, **everything))["OnlyOverTls"]
+        assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+        assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+    def test_a_change_of_senders_is_deployed(self, written: Template) -> None:
+        """A resource policy takes effect with a deployment of the API."""
+        assert written["Resources"]["RemoveTagsApi"]["Properties"]["AlwaysDeploy"] is True
+
+
+class TestNetwork:
+    def test_by_default_there_is_no_vpc_and_no_right_to_one(self, translated: Template) -> None:
+        deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY)
+        for function in deployment.of_type("AWS::Lambda::Function").values():
+            assert "VpcConfig" not in function
+        assert not [one for _, actions, _ in deployment.rights() for one in actions if "ec2" in one]
+
+    def test_every_function_runs_in_the_subnets(self, translated: Template) -> None:
+        deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY, **NETWORK)
+        functions = deployment.of_type("AWS::Lambda::Function")
+        assert set(functions) == FUNCTIONS
+        for function in functions.values():
+            assert function["VpcConfig"] == {
+                "SubnetIds": {"Ref": "SubnetIds"},
+                "SecurityGroupIds": {"Ref": "SecurityGroupIds"},
+            }
+
+    def test_roles_get_the_rights_of_lambdas_own_policy_for_it(self, translated: Template) -> None:
+        """Those of AWSLambdaVPCAccessExecutionRole, less the logs, which are given already."""
+        deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY, **NETWORK)
+        found = {
+            role: set(actions)
+            for role, actions, _ in deployment.rights()
+            if actions[0].startswith("ec2:")
+        }
+        assert set(found) == ROLES
+        for actions in found.values():
+            assert actions == {
+                "ec2:CreateNetworkInterface",
+                "ec2:DescribeNetworkInterfaces",
+                "ec2:DescribeSubnets",
+                "ec2:DeleteNetworkInterface",
+                "ec2:AssignPrivateIpAddresses",
+                "ec2:UnassignPrivateIpAddresses",
+            }
+
+    @pytest.mark.parametrize("name", sorted(NETWORK))
+    def test_subnets_without_security_groups_are_refused(
+        self, translated: Template, name: str
+    ) -> None:
+        assert len(Deployment(translated, **{name: NETWORK[name]}).refused()) == 1
+        assert Deployment(translated, **NETWORK).refused() == []
+
+
+class TestKey:
+    def test_by_default_keys_of_aws_are_used(self, translated: Template) -> None:
+        deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY)
+        for queue in deployment.of_type("AWS::SQS::Queue").values():
+            assert queue["SqsManagedSseEnabled"] is True
+            assert "KmsMasterKeyId" not in queue
+        assert "KmsKeyId" not in deployment.properties("UserSigSecret")
+        for group in deployment.of_type("AWS::Logs::LogGroup").values():
+            assert "KmsKeyId" not in group
+        assert deployment.may(KMS) == {}
+
+    def test_the_key_encrypts_all_that_is_stored_beside_a_signing_key_too(
+        self, translated: Template
+    ) -> None:
+        deployment = Deployment(
+            translated, KmsKeyArn=KEY, SigningKeySecretArn=SIGNING_KEY, ApiAccessLogs="true"
+        )
+        assert deployment.refused() == []
+        for queue in deployment.of_type("AWS::SQS::Queue").values():
+            assert (queue["KmsMasterKeyId"], queue["SqsManagedSseEnabled"]) == (KMS, False)
+        assert deployment.properties("UserSigSecret")["KmsKeyId"] == KMS
+        groups = deployment.of_type("AWS::Logs::LogGroup")
+        assert len(groups) == 4
+        assert all(group["KmsKeyId"] == KMS for group in groups.values())
+
+    def test_the_topic_is_encrypted_with_it_and_gets_no_key_of_its_own(
+        self, translated: Template, monitoring: Template
+    ) -> None:
+        given = translated["Resources"]["Monitoring"]["Properties"]["Parameters"]["KmsKeyArn"]
+        assert given == KMS
+        mine = Deployment(monitoring, AlarmEmail="a@b.example")
+        assert mine.properties("AlarmTopic")["KmsMasterKeyId"] == {"Ref": "AlarmTopicKey"}
+        yours = Deployment(monitoring, AlarmEmail="a@b.example", KmsKeyArn=KEY)
+        assert yours.properties("AlarmTopic")["KmsMasterKeyId"] == KMS
+        assert "AlarmTopicKey" not in yours.resources()
+
+    def test_functions_use_it_through_the_services_that_they_call(
+        self, translated: Template
+    ) -> None:
+        deployment = Deployment(translated, KmsKeyArn=KEY, SigningKeySecretArn=SIGNING_KEY)
+        assert deployment.may(KMS) == {
+            role: {"kms:Decrypt", "kms:GenerateDataKey"} for role in ROLES
+        }
+        via = {}
+        for role, properties in deployment.of_type("AWS::IAM::Role").items():
+            (statement,) = (
+                one
+                for policy in properties["Policies"]
+                for one in policy["PolicyDocument"]["Statement"]
+                if one["Sid"] == "UseKmsKey"
+            )
+            services = as_list(statement["Condition"]["StringEquals"]["kms:ViaService"])
+            via[role] = {one["Fn::Sub"].partition(".")[0] for one in services}
+        assert via == {
+            "RotateUserSigRole": {"secretsmanager"},
+            "RemoveTagsWorkerRole": {"secretsmanager", "sqs"},
+            "RemoveTagsEndpointRole": {"secretsmanager", "sqs"},
+        }
+
+
+class TestReservedConcurrency:
+    def test_none_is_reserved_by_default(self, translated: Template) -> None:
+        for function in Deployment(translated).of_type("AWS::Lambda::Function").values():
+            assert "ReservedConcurrentExecutions" not in function
+
+    def test_it_is_reserved_for_the_endpoint_alone(self, translated: Template) -> None:
+        """Below the worker's MaximumConcurrency it would throttle batches that were polled."""
+        deployment = Deployment(translated, EndpointReservedConcurrency="5")
+        found = {
+            name: one["ReservedConcurrentExecutions"]
+            for name, one in deployment.of_type("AWS::Lambda::Function").items()
+            if "ReservedConcurrentExecutions" in one
+        }
+        assert found == {"RemoveTagsEndpoint": {"Ref": "EndpointReservedConcurrency"}}
+
+
+def test_the_api_takes_no_tls_below_1_2(translated: Template) -> None:
+    api = Deployment(translated).properties("RemoveTagsApi")
+    assert api["SecurityPolicy"].startswith("SecurityPolicy_TLS13_1_2_PFS")
+    assert api["EndpointAccessMode"] == "BASIC"
+
+
+class TestAlarmsOnTheRotation:
+    @pytest.mark.parametrize(
+        ("schedule", "hours"), [("rate(4 hours)", 6), ("rate(12 hours)", 14), ("rate(1 day)", 26)]
+    )
+    def test_a_rotation_that_does_not_start_is_missed_without_any_traffic(
+        self, monitoring: Template, schedule: str, hours: int
+    ) -> None:
+        alarm = Deployment(
+            monitoring, RotationFunctionName="rotate", RotationSchedule=schedule
+        ).properties("RotationMissingAlarm")
+        assert (alarm["MetricName"], alarm["TreatMissingData"]) == ("Invocations", "breaching")
+        assert alarm["Period"] * alarm["EvaluationPeriods"] == hours * 3_600
+
+    def test_it_is_missed_only_where_there_is_a_schedule(self, monitoring: Template) -> None:
+        without = Deployment(monitoring, RotationFunctionName="rotate", RotationSchedule="")
+        assert "RotationMissingAlarm" not in without.resources()
+
+    @pytest.mark.parametrize(
+        ("receivers", "targets"),
+        [
+            ({"AlarmTopicArn": TOPIC}, [{"Ref": "AlarmTopicArn"}]),
+            ({"AlarmEmail": "a@b.example"}, [{"Ref": "AlarmTopic"}]),
+            (
+                {"AlarmTopicArn": TOPIC, "AlarmEmail": "a@b.example"},
+                [{"Ref": "AlarmTopicArn"}, {"Ref": "AlarmTopic"}],
+            ),
+        ],
+    )
+    def test_what_fails_inside_secrets_manager_reaches_every_receiver(
+        self, monitoring: Template, receivers: dict[str, str], targets: list[Any]
+    ) -> None:
+        rule = Deployment(monitoring, RotationFunctionName="rotate", **receivers).properties(
+            "RotationFailedRule"
+        )
+        assert [one["Arn"] for one in rule["Targets"]] == targets
+        detail = rule["EventPattern"]["detail"]
+        assert detail["eventName"] == ["RotationFailed", "RotationAbandoned"]
+        assert detail["additionalEventData"] == {"SecretId": [{"Ref": "UserSigSecretArn"}]}
+
+    def test_there_is_no_rule_without_a_receiver(self, monitoring: Template) -> None:
+        deployment = Deployment(monitoring, RotationFunctionName="rotate")
+        assert "RotationFailedRule" not in deployment.resources()
+
+
+def test_the_subscription_is_a_resource_that_goes_with_the_stack(monitoring: Template) -> None:
+    deployment = Deployment(monitoring, AlarmEmail="a@b.example")
+    assert "Subscription" not in deployment.properties("AlarmTopic")
+    assert deployment.properties("AlarmSubscription") == {
+        "TopicArn": {"Ref": "AlarmTopic"},
+        "Protocol": "email",
+        "Endpoint": {"Ref": "AlarmEmail"},
+    }
