@@ -340,8 +340,8 @@ class Result:
         """Tags that were refused for enough users alone and taken off none, with the codes."""
         alone: dict[tuple[str, str], set[str]] = {}
         for (account, tag), replies in self.said_of.items():
-            for shown in {code for said in replies for code in said.hopeless(account, tag)}:
-                alone.setdefault((tag, str(shown)), set()).add(account)
+            for code in {code for said in replies for code in said.hopeless(account, tag)}:
+                alone.setdefault((tag, str(code)), set()).add(account)
         lost = {tag for account, tag in self.said_of if self.removed((account, tag))}
         refused: dict[str, set[str]] = {}
         for (tag, shown), accounts in alone.items():

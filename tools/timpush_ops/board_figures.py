@@ -84,11 +84,15 @@ class Series(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Metrics of the last hour by name; `oldest` is the age of the oldest message in seconds."""
+    """Metrics of the last hour by name; `oldest` is the age of the oldest message in seconds.
+
+    `reported` is false when the worker reported nothing: it was idle, or CloudWatch is emulated.
+    """
 
     worker: Mapping[str, Series]
     endpoint_calls: Series
     oldest: float | None
+    reported: bool
 
 
 class Parked(NamedTuple):
@@ -173,6 +177,7 @@ def read_metrics(
         {name: series(f"w{n}") for n, name in enumerate(WORKER)},
         series("e"),
         ages[max(ages)] if ages else None,
+        any(found.get(f"w{n}") for n in range(len(WORKER))),
     )
 
 

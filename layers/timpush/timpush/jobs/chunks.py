@@ -23,8 +23,8 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 from timpush.messages import UserTags
 
 GROUP = 200
-"""Chunks of an item. A set of as many numbers, of up to 4 bytes each, and the item's other attributes
-stay below 1 KB, one write request unit."""
+"""Chunks of an item. A set of as many numbers, of up to 4 bytes each, and the item's other
+attributes stay below 1 KB, one write request unit."""
 MAX_DETAIL_BYTES = 350_000
 """Of an item; DynamoDB takes 400 KB.
 
