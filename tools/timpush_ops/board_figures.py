@@ -118,7 +118,7 @@ def read_depth(sqs: "SQSClient", queue_url: str) -> Depth:
     """How many messages a queue holds."""
     names: Any = [*DEPTHS, DELAYED]
     reply = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
-    counts: Mapping[str, str] = reply["Attributes"]
+    counts: Any = reply["Attributes"]
     return Depth(*(int(counts.get(name, 0)) for name in names))
 
 
