@@ -83,7 +83,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove compare bench docs picture check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -121,6 +121,9 @@ prove: .venv/.stamp ## Try the properties with many examples, new each time (10 
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
+compare: $(TOOLS) ## Count the users that a plain handler acknowledges without removing their tags (20 s)
+	@$(LOCAL) $(BIN)/python -m benchmarks.acknowledged
+
 outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
@@ -169,8 +172,11 @@ build: $(BUILT) ## Build the functions and the layer with sam (5 s)
 
 setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need (1 min)
 
-docs: .venv/.stamp ## Write the tables of README.md and docs/ that state what template and code say (3 s)
+docs: .venv/.stamp ## Write the tables and drawings of docs/ that state what template and code say (3 s)
 	@$(LOCAL) $(BIN)/python -m documents
+
+picture: $(TOOLS) $(BUILT) ## Draw the end of make run as it is in README.md (30 s)
+	@$(LOCAL) $(BIN)/python -m documents.picture
 
 lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (5 s; LOCK_FLAGS=--upgrade: newest versions)
 	@$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"

@@ -51,6 +51,7 @@ def test_worker_may_do_exactly_this(translated: Template) -> None:
                 "sqs:DeleteMessage",
                 "sqs:GetQueueAttributes",
                 "sqs:ChangeMessageVisibility",
+                "sqs:SendMessage",
             ],
             {"Fn::GetAtt": ["RemoveTagsQueue", "Arn"]},
         ),
