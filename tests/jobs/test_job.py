@@ -119,7 +119,7 @@ class TestBadInput:
         ("name", "text", "reason", "counts"),
         [
             ("a.csv", "a,x\nb,y\n", "line 1: must be a header", (1, 0, 1)),
-            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "has an unknown column, 'Id'", (1, 0, 1)),
+            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "unknown column 'Id'", (1, 0, 1)),
             ("a.csv", "To_Account,Tags\na,x\n".encode("utf-16"), "line 1: must be", (1, 0, 1)),
             ("a.csv", b"To_Account,Tags\na,x\n\xff,x\n", "line 3: /To_Account must be", (2, 1, 1)),
             ("a.csv", 'To_Account,Tags\n"a,x\nb,x\n', "line 2: must be CSV", (2, 1, 1)),
