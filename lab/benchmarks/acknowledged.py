@@ -1,4 +1,4 @@
-"""`python -m benchmarks.acknowledged`: users whose message is gone although they still have the tag.
+"""`python -m benchmarks.acknowledged`: users who are acknowledged but still have the tag.
 
 A plain handler and this application get the same 100 messages of 100 users. For one user of each
 message TIMPush reports a failure, in the way it does: status 200, ErrorCode 0, and a row of

@@ -1,4 +1,4 @@
-"""`python -m documents` writes each marked table anew, in README.md and docs/*.md, and the drawings.
+"""`python -m documents` writes the marked tables of README.md and docs/*.md, and the drawings.
 
 `--check` writes nothing, names the documents that are out of date and ends with 1 if there are any.
 """

@@ -93,11 +93,11 @@ def drawings() -> dict[str, str]:
 def draw(theme: Theme) -> str:
     """The picture in the colours of a theme."""
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}"',
         f'font-family="{FONT}" font-size="13" text-anchor="middle">',
         "<title>Files, messages and requests on their way to TIMPush</title>",
-        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8" '
-        f'markerHeight="8" orient="auto"><path d="M0 0 8 4 0 8z" fill="{theme.line}"/>'
+        '<defs><marker id="tip" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="8"',
+        f'markerHeight="8" orient="auto"><path d="M0 0 8 4 0 8z" fill="{theme.line}"/>',
         "</marker></defs>",
         *(part for arrow in ARROWS for part in draw_arrow(arrow, theme)),
         *(part for box in BOXES for part in draw_box(box, theme)),

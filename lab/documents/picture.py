@@ -61,7 +61,7 @@ def draw(lines: list[str]) -> str:
     width = round(max(len(CODE.sub("", line)) for line in lines) * CHARACTER + 2 * EDGE)
     height = len(lines) * LINE + 2 * EDGE
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
         f'font-family="{FONT}" font-size="14" fill="{FOREGROUND}">',
         "<title>The end of make run</title>",
         f'<rect width="{width}" height="{height}" rx="8" fill="{BACKGROUND}"/>',

@@ -1,4 +1,4 @@
-"""The handler that one writes first: 200 and ErrorCode 0 count as success, ErrorList is not read."""
+"""A handler as one writes it first: 200 and ErrorCode 0 are success, ErrorList is not read."""
 
 from typing import Any
 
