@@ -141,7 +141,7 @@ bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it (15 min; ARGS=-
 	@$(LOCAL) $(BIN)/python -m benchmarks $(ARGS)
 
 ##@ Check
-check: lint types template-check lock-check ## Run all checks that are no tests (1 min)
+check: lint types template-check lock-check ## Run all checks other than tests (1 min)
 
 lint: .venv/.stamp ## Check style and format (1 s)
 	@$(BIN)/ruff check
