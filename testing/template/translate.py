@@ -53,7 +53,8 @@ def translate(template: Template, folder: Path = ROOT) -> Template:
     for resource in packaged["Resources"].values():
         if "DefinitionS3Location" in resource.get("Properties", {}):
             path = folder / resource["Properties"].pop("DefinitionS3Location")
-            resource["Properties"]["Definition"] = json.loads(path.read_text(encoding="utf-8"))
+            text = path.read_text(encoding="utf-8").replace("${Partition}", "aws")
+            resource["Properties"]["Definition"] = json.loads(text)
         for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
             resource["Properties"][name] = PACKAGED[name]
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
