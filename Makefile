@@ -9,6 +9,7 @@
 #   .tools/ministack  the AWS emulator; it runs the functions, so it must see none of .venv
 #   .tools/runtime    what the Python runtime of Lambda brings
 #   .tools/checkov    looks for weak settings in the template
+#   .tools/awscli     runs the examples of the documents
 #   .tools/audit      looks locked packages up in the advisories of osv.dev
 
 # All output of the set-up goes to stderr, a line a step (.ci/step); stdout is the target's own.
@@ -79,11 +80,11 @@ SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find jobs layers fu
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
-CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp
-GROUPS := dev ops sam ministack runtime checkov audit uv
+CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp .tools/awscli/.stamp
+GROUPS := dev ops sam ministack runtime checkov audit awscli uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage trouble budget chaos prove bench docs check lint types template-check \
+.PHONY: help run local test test-slow outage trouble budget chaos prove compare bench docs docs-test picture check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -114,13 +115,16 @@ test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
 	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
-test-slow: $(TOOLS) $(CHECKERS) $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
+test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
 	@$(BIN)/pytest -m slow
 
 prove: .venv/.stamp ## Try the properties with many examples, new each time (10 min)
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 ##@ Measure
+compare: $(TOOLS) ## Count the users that a plain handler acknowledges without removing their tags (20 s)
+	@$(LOCAL) $(BIN)/python -m benchmarks.acknowledged
+
 outage: .venv/.stamp ## Simulate outages of TIMPush of 4 to 60 hours with the real decisions (5 min)
 	@$(LOCAL) $(BIN)/python -m reliability.outage
 
@@ -169,8 +173,14 @@ build: $(BUILT) ## Build the functions and the layer with sam (5 s)
 
 setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need (1 min)
 
-docs: .venv/.stamp ## Write the tables of README.md and docs/ that state what template and code say (3 s)
+docs: .venv/.stamp ## Write the tables and drawings of docs/ that state what template and code say (3 s)
 	@$(LOCAL) $(BIN)/python -m documents
+
+docs-test: $(TOOLS) .tools/awscli/.stamp .tools/ops/.stamp $(BUILT) ## Run the examples of README.md and docs/ on the local stack (1 min)
+	@$(LOCAL) $(BIN)/python -m documents.examples
+
+picture: $(TOOLS) $(BUILT) ## Draw the end of make run as it is in README.md (30 s)
+	@$(LOCAL) $(BIN)/python -m documents.picture
 
 lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (5 s; LOCK_FLAGS=--upgrade: newest versions)
 	@$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
@@ -224,3 +234,4 @@ WHAT_.tools/ministack := the AWS emulator
 WHAT_.tools/runtime := the Python runtime of Lambda
 WHAT_.tools/checkov := the checker of the template
 WHAT_.tools/audit := the audit of the packages
+WHAT_.tools/awscli := the AWS CLI

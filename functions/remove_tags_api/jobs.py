@@ -1,6 +1,7 @@
 """Jobs over HTTPS: prepare an upload that starts one, list, read and stop them.
 
 POST and GET /v1/jobs, GET and DELETE /v1/jobs/{id}. docs/openapi.yaml describes every reply.
+The table is imported when it is used: requests to remove tags start without it.
 """
 
 import os
@@ -20,12 +21,13 @@ from timpush.errors import MalformedMessageError
 from timpush.jobs.options import Options, OptionsError, check_ahead, read_fields, write_options
 from timpush.jobs.rows import SUFFIXES, guess_format
 from timpush.jobs.state import new_job_id, timestamp, upload_key
-from timpush.jobs.table import Table, list_jobs, read_job, stop_job
 from timpush.messages import MAX_FAULTS, parse_object
 from timpush.settings import read_jobs_settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
+
+    from timpush.jobs.table import Table
 
 PATH = "/v1/jobs"
 UPLOAD_SECONDS = 900
@@ -54,6 +56,8 @@ def prepare_upload() -> Response[str]:
 @router.get(PATH)
 def list_latest() -> Response[str]:
     """The latest jobs, latest first."""
+    from timpush.jobs.table import list_jobs
+
     query = router.current_event.raw_event.get("queryStringParameters") or {}
     limit = read_limit(query.get("limit", str(DEFAULT_JOBS)))
     return respond(HTTPStatus.OK, {"Jobs": list_jobs(table(), limit)})
@@ -62,6 +66,8 @@ def list_latest() -> Response[str]:
 @router.get(f"{PATH}/<job_id>")
 def show(job_id: str) -> Response[str]:
     """One job, with its figures as of now."""
+    from timpush.jobs.table import read_job
+
     job = read_job(table(), job_id)
     return respond(HTTPStatus.OK, job) if job else no_job(job_id)
 
@@ -69,6 +75,8 @@ def show(job_id: str) -> Response[str]:
 @router.delete(f"{PATH}/<job_id>")
 def stop(job_id: str) -> Response[str]:
     """Stop one job; a second time does nothing more."""
+    from timpush.jobs.table import read_job, stop_job
+
     stopped = stop_job(table(), job_id, f"stopped by {caller()}")
     job = read_job(table(), job_id)
     if job is None:
@@ -159,14 +167,16 @@ def request_context() -> dict[str, Any]:
     return router.current_event.raw_event.get("requestContext") or {}
 
 
-def table() -> Table:
+def table() -> "Table":
     """The table of jobs."""
     return make_table(read_jobs_settings(os.environ).table)
 
 
 @lru_cache(maxsize=1)
-def make_table(name: str) -> Table:
+def make_table(name: str) -> "Table":
     """The table, with a client that the environment keeps."""
+    from timpush.jobs.table import Table
+
     return Table(make_dynamodb(), name)
 
 

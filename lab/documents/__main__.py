@@ -1,4 +1,4 @@
-"""`python -m documents` writes each marked table anew, in README.md and docs/*.md.
+"""`python -m documents` writes the marked tables of README.md and docs/*.md, and the drawings.
 
 `--check` writes nothing, names the documents that are out of date and ends with 1 if there are any.
 """
@@ -8,7 +8,8 @@ import logging
 import sys
 from collections.abc import Sequence
 
-from documents.regions import documents, renew
+from documents.drawing import drawings
+from documents.regions import IMAGES, documents, renew
 from documents.tables import tables
 
 
@@ -20,9 +21,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.getLogger("samtranslator").setLevel(logging.ERROR)
     current = tables()
     stale = []
-    for path in documents():
-        old = path.read_text(encoding="utf-8")
-        if (new := renew(old, current)) != old:
+    written = {path: renew(path.read_text(encoding="utf-8"), current) for path in documents()}
+    written |= {IMAGES / name: drawing for name, drawing in drawings().items()}
+    for path, new in written.items():
+        if not path.exists() or path.read_text(encoding="utf-8") != new:
             stale.append(path)
             if not options.check:
                 path.write_text(new, encoding="utf-8")

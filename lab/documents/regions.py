@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+IMAGES = ROOT / "docs/images"
 REGION = re.compile(
     r"(<!-- table: (?P<name>[a-z-]+); written by make docs -->\n).*?(<!-- end of table -->)",
     re.DOTALL,

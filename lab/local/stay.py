@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from local.board import board
 from local.emulator import REGION, ROOT
 from local.endpoint import STAGE
 from local.screen import BOLD, coloured
@@ -27,11 +28,12 @@ def stay(local: "Local", users: int = USERS) -> None:
     make_users(local, users)
     write_variables(local, ENV_FILE)
     try:
-        print(text(local, users), flush=True)
-        stopped = threading.Event()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: stopped.set())
-        stopped.wait()
+        with board(local.endpoint_url) as board_url:
+            print(text(local, users, board_url), flush=True)
+            stopped = threading.Event()
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, lambda *_: stopped.set())
+            stopped.wait()
     finally:
         ENV_FILE.unlink(missing_ok=True)
 
@@ -69,7 +71,7 @@ def write_variables(local: "Local", path: Path) -> None:
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def text(local: "Local", users: int) -> str:
+def text(local: "Local", users: int, board_url: str) -> str:
     """What is running, and commands to try."""
 
     def head(words: str) -> str:
@@ -82,6 +84,7 @@ def text(local: "Local", users: int) -> str:
   queue              {local.outputs["QueueUrl"]}
   dead-letter queue  {local.outputs["DeadLetterQueueUrl"]}
   endpoint           {variables(local)["API_URL"]}
+  operators' page    {board_url}   (open it in a browser)
 
 The stand-in knows any user but {", ".join(UNKNOWN)} (code {UNKNOWN_CODE}).
 A call with the tag {REFUSED_TAG} fails (code {REFUSED_CODE}).

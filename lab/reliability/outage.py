@@ -38,6 +38,13 @@ DOLLARS_PER_GB_SECOND = 0.0000133334
 """Lambda on arm64, first tier; https://aws.amazon.com/lambda/pricing/ (2026-11)."""
 MAX_RECEIVE_COUNT = 400
 """That of the template."""
+DEFAULTS = worker_environment(
+    TIMPUSH_CALLS_PER_SECOND=None,
+    APP_CALLS_PER_SECOND=100,
+    API_CALLS_PER_SECOND=10,
+    WORKER_CONCURRENCY=3,
+)
+"""Budget and workers as the template's defaults give them."""
 DOWN_REPLY_SECONDS = 3.0
 CODE_REFUSED = 70009
 
@@ -55,7 +62,7 @@ class Outage:
     messages: int = 100_000
     seconds: float = 4 * 3_600.0
     refused: bool = False
-    settings: Settings = field(default_factory=lambda: read_settings(worker_environment()))
+    settings: Settings = field(default_factory=lambda: read_settings(DEFAULTS))
     max_receive_count: int = MAX_RECEIVE_COUNT
 
 
@@ -136,13 +143,13 @@ class Simulation:
             worker.time.spend(1.0)  # what is left is held by other workers
             return
         self._watch()
-        calls = len(worker.client.started)
+        worker.client.started.clear()  # it would grow for hours
         deadline = at + TIMEOUT_SECONDS - SETTLE_SECONDS
         removal = Removal(want(len(batch)), worker.environment, deadline, at)
         removal.run()
         end = worker.time.clock() - begin
         if at - begin < self._outage.seconds:
-            self.result.calls += len(worker.client.started) - calls
+            self.result.calls += len(worker.client.started)
             self.result.busy_seconds += worker.time.clock() - at
         self._settle(batch, removal, end)
 

@@ -4,8 +4,8 @@
 
 Four workers of 25 calls a second each remove one tag of every user, in invocations of 110 s, with
 the application's own decisions; a reply takes 100 ms unless said otherwise. Users that an
-invocation returns are part of a later one. Exit code 0 only if each pace reaches its goal, and no
-user is returned or rejected.
+invocation returns are part of a later one. Exit code 0 only if each pace reaches its goal, at most
+`MOST_RETURNED` users are returned, and none is rejected.
 """
 
 import argparse
@@ -23,6 +23,9 @@ WORKERS = 4
 SHARE = 25
 SECONDS = 110.0
 LATENCY = 0.1
+MOST_RETURNED = 5
+"""Users that may be returned though nothing is wrong with them: where half of the calls fail, all
+22 attempts at a lone user fail by chance for 0.15 of 1,000,000 (see `plan.PART_FAILURES`)."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +142,7 @@ def main() -> int:
         free = free or pace.users_per_second
         part = pace.users_per_second / free
         of_left = part / trouble.left
-        reached &= of_left >= trouble.goal and not pace.returned and not pace.rejected
+        reached &= of_left >= trouble.goal and pace.returned <= MOST_RETURNED and not pace.rejected
         print(
             f"{trouble.name:<22}{pace.users_per_second:>9,.0f}{part:>15.1%}{of_left:>17.1%}"
             f"{trouble.goal:>7.0%}{pace.calls:>9,}{pace.returned:>10,}{pace.rejected:>10,}"

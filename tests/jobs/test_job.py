@@ -2,19 +2,24 @@
 
 import gzip
 import json
+import random
 from collections.abc import Set
 from datetime import UTC, datetime
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from jobs.fail import fail
 from jobs.settle import QUIET_SECONDS
+from support.job_store import hooks
 from support.jobs import JobRun, csv_of
 from support.worker import body, sqs_event
 from timpush.jobs import ranges
 from timpush.jobs.table import list_jobs, read_job, stop_job
+from timpush_server import Fault
 
 JSON_LINES = "".join(f'{{"To_Account":"user-{n}","Tags":["gold"]}}\n' for n in range(120))
 
@@ -114,7 +119,7 @@ class TestBadInput:
         ("name", "text", "reason", "counts"),
         [
             ("a.csv", "a,x\nb,y\n", "line 1: must be a header", (1, 0, 1)),
-            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "has an unknown column, 'Id'", (1, 0, 1)),
+            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "unknown column 'Id'", (1, 0, 1)),
             ("a.csv", "To_Account,Tags\na,x\n".encode("utf-16"), "line 1: must be", (1, 0, 1)),
             ("a.csv", b"To_Account,Tags\na,x\n\xff,x\n", "line 3: /To_Account must be", (2, 1, 1)),
             ("a.csv", 'To_Account,Tags\n"a,x\nb,x\n', "line 2: must be CSV", (2, 1, 1)),
@@ -342,3 +347,40 @@ class TestFailure:
         fail(event | {"Error": {"Error": "States.Timeout"}}, job.aws, datetime.now(UTC))
         report = job.finish()
         assert figures(report) == ("failed", 0, 0, 0, 0)
+
+
+def test_the_report_is_exact_whatever_goes_wrong(job: JobRun) -> None:
+    # Given unknown users, a refused tag, calls that fail, and every message delivered twice
+    chance = random.Random(7)
+    unknown = set(chance.sample(range(1_500), 60))
+    know(job, 1_500, but=unknown)
+    timpush = job.worker.timpush
+    timpush.refused_tags["bad"] = 90034
+    text = csv_of(1_500).replace("user-9,gold\n", "user-9,gold|bad\n")
+    text = text.replace("user-44,gold\n", "user-44,\n")
+    job.deliveries = 2
+    job.upload(text, on_fault="skip")
+    assert job.check() == "send"
+    job.send()
+    for fault in (Fault("drop"), Fault("status"), Fault("garbage"), Fault("lost_reply")):
+        timpush.inject(fault)
+    # And a table that throttles every third write of the worker
+    writes = count(1)
+
+    def throttle(**_: Any) -> None:
+        if next(writes) % 3 == 0:
+            error: Any = {"Error": {"Code": "ProvisionedThroughputExceededException"}}
+            raise ClientError(error, "UpdateItem")
+
+    events = ("before-call.dynamodb.UpdateItem", "before-call.dynamodb.BatchWriteItem")
+    with hooks(dict.fromkeys(events, throttle)):
+        job.work()
+    # Then the report is exact to the user
+    report = job.finish()
+    lost = sorted({f"user-{n}" for n in unknown - {44}} | {"user-9"})
+    assert figures(report) == ("done", 1_500, 1_499 - len(lost), len(lost), 1)
+    assert report["Settled"] == 1_499
+    assert sorted(row["To_Account"] for row in rows(job)) == lost
+    left = {n for n in range(1_500) if "gold" in timpush.tags.get(f"user-{n}", ())}
+    assert left == {44} - unknown
+    assert next(writes) > 3

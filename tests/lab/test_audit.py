@@ -17,7 +17,9 @@ import pytest
 ROOT = Path(__file__).parents[2]
 SECONDS = 180
 ADVISORY = "PYSEC-0000-1"
-ENVIRONMENTS = ["layer", "dev", "ops", "sam", "ministack", "runtime", "checkov", "audit", "uv"]
+ENVIRONMENTS = [
+    *("layer", "dev", "ops", "sam", "ministack", "runtime", "checkov", "audit", "awscli", "uv")
+]
 
 
 @contextmanager

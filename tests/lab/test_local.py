@@ -88,7 +88,7 @@ def test_the_variables_can_be_sourced_whatever_they_hold(tmp_path: Path) -> None
         outputs = {"ApiId": "a", "QueueUrl": "http://q/a b;$x'", "DeadLetterQueueUrl": "http://d"}
         local = Local("http://127.0.0.1:1", tmp_path, outputs, timpush)
         stay.write_variables(local, tmp_path / "local.env")
-        shown = stay.text(local, 3)
+        shown = stay.text(local, 3, "http://127.0.0.1:1/")
     script = f'. "{tmp_path}/local.env"; printf %s "$QUEUE_URL"; echo "${{AWS_PROFILE-none}}"'
     done = subprocess.run(
         ["bash", "-c", script],

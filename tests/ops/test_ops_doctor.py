@@ -9,13 +9,16 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote_plus
 
 import boto3
 import pytest
 
+from support.environment import worker_environment
 from support.ops import Done, Operated, operated
+from timpush.settings import read_settings
+from timpush_ops.doctor import check_concurrency
 from timpush_server import Fault, TimPushServer
 
 HOUR = 3_600
@@ -119,7 +122,8 @@ class TestHealthy:
 
         assert (done.code, faults(done)) == (0, [])
         assert names(done) == [
-            *("settings", "secret", "usersig", "admin", "queue", "dead letters", "mapping")
+            *("settings", "secret", "usersig", "admin", "queue", "dead letters", "mapping"),
+            *("crashes", "concurrency"),
         ]
         assert f"region singapore by way of {deployed.timpush.url}" in done.output
         assert "app 1400000000, identifier administrator, expires 20" in done.output
@@ -210,7 +214,7 @@ class TestCredential:
         assert "the UserSig cannot be decoded" in faults(deployed.examine())[0]
 
     def test_a_usersig_that_expires_soon_is_tried_all_the_same(self, deployed: Deployed) -> None:
-        deployed.store_secret(deployed.timpush.secret(expire=19 * HOUR))
+        deployed.store_secret(deployed.timpush.secret(expire=9 * HOUR))
         done = deployed.examine()
         assert [fault.split()[0] for fault in faults(done)] == ["usersig"]
         assert "store a new one; where it is rotated" in done.output
@@ -321,6 +325,50 @@ class TestMapping:
     def test_no_mapping_at_all(self, deployed: Deployed) -> None:
         client("lambda").delete_event_source_mapping(UUID=deployed.mapping_id)
         assert faults(deployed.examine()) == ["mapping       nothing feeds the worker"]
+
+
+class TestCrashes:
+    def test_an_invocation_that_crashed_lately_hides_its_messages(self, deployed: Deployed) -> None:
+        client("cloudwatch").put_metric_data(
+            Namespace="AWS/Lambda",
+            MetricData=[
+                {
+                    "MetricName": "Errors",
+                    "Dimensions": [{"Name": "FunctionName", "Value": deployed.name}],
+                    "Timestamp": datetime.fromtimestamp(time.time() - 60, UTC),
+                    "Value": 2,
+                }
+            ],
+        )
+        [fault] = faults(deployed.examine())
+        assert fault.startswith("crashes       2 invocations crashed in the last 13 min")
+        assert "again after 780 s" in fault
+
+
+class Account:
+    """Lambda's answer on the account's concurrent executions."""
+
+    def __init__(self, quota: int, unreserved: int) -> None:
+        self._limit = {"ConcurrentExecutions": quota, "UnreservedConcurrentExecutions": unreserved}
+
+    def get_account_settings(self) -> Any:
+        return {"AccountLimit": self._limit}
+
+
+class TestConcurrency:
+    @pytest.mark.parametrize(
+        ("quota", "unreserved", "ok", "reservable"),
+        [(1_000, 1_000, True, True), (10, 10, True, False), (10, 5, False, False)],
+    )
+    def test_the_accounts_quota_must_suffice(
+        self, quota: int, unreserved: int, ok: bool, reservable: bool
+    ) -> None:
+        settings = read_settings(worker_environment(WORKER_CONCURRENCY=4))
+        check = check_concurrency(cast(Any, Account(quota, unreserved)), settings)
+        assert check.ok is ok
+        assert f"quota {quota:,}, {unreserved:,} unreserved; 4 workers" in check.detail
+        assert bool(check.mend) is not ok
+        assert ok is False or ("EndpointReservedConcurrency" in check.detail) is not reservable
 
 
 class TestPauseAndResume:

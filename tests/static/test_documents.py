@@ -34,6 +34,17 @@ def test_each_make_target_that_it_names_exists(document: str) -> None:
     assert all(re.search(rf"^{one}:", makefile, re.MULTILINE) for one in named)
 
 
+def test_each_path_of_the_layout_exists() -> None:
+    contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    layout = contributing.partition("## Layout")[2].partition("\n## ")[0]
+    rows = re.findall(r"^ {4}(?: {2})?([\w/.]+(?:, [\w/.]+)*)  ", layout, re.MULTILINE)
+    paths = [path for row in rows for path in row.split(", ")]
+    assert "template.yaml" in paths
+    assert len(paths) > 20
+    places = (ROOT, ROOT / "layers/timpush/timpush")
+    assert [one for one in paths if not any((place / one).exists() for place in places)] == []
+
+
 def test_each_kind_of_test_is_explained() -> None:
     contributing = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = contributing.partition("## Tests")[2].partition("\n## ")[0]

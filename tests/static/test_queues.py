@@ -107,7 +107,7 @@ def test_worker_takes_batches_and_reports_each_message(mapping: dict[str, Any]) 
 
 def test_limits_of_the_mapping_are_those_of_lambda(translated: Template) -> None:
     size, window = (translated["Parameters"][name] for name in ("BatchSize", "BatchingWindow"))
-    assert (size["Default"], size["MinValue"], size["MaxValue"]) == (1_000, 1, 10_000)
+    assert (size["Default"], size["MinValue"], size["MaxValue"]) == (1_000, 1, 5_000)
     # A batch of more than 10 messages needs a window of a second or more.
     assert (window["Default"], window["MinValue"], window["MaxValue"]) == (1, 1, 60)
 

@@ -1,12 +1,15 @@
 """README.md says of the template what the template says."""
 
 import re
+from html import escape
 from pathlib import Path
 
 from benchmarks.document import BEGIN, block
+from local.summary import NEXT
 from template.translate import Template
 
-README = (Path(__file__).parents[2] / "README.md").read_text()
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
 
 
 def test_each_output_that_it_names_exists(written: Template) -> None:
@@ -16,23 +19,25 @@ def test_each_output_that_it_names_exists(written: Template) -> None:
 
 
 def test_each_make_target_that_it_names_exists() -> None:
-    makefile = (Path(__file__).parents[2] / "Makefile").read_text()
+    makefile = (ROOT / "Makefile").read_text()
     named = set(re.findall(r"`make ([a-z-]+)", README)) | set(
-        re.findall(r"^    make ([a-z-]+)", README, re.MULTILINE)
+        re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)
     )
-    assert {"run", "test", "local"} <= named
+    assert {"run", "local", "chaos", "bench"} <= named
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
 
 
-def test_each_path_of_the_layout_exists() -> None:
-    root = Path(__file__).parents[2]
-    layout = README.partition("## Layout")[2]
-    paths = re.findall(r"^    ([\w/.]+)", layout, re.MULTILINE)
-    assert "template.yaml" in paths
-    assert [path for path in paths if not (root / path).exists()] == []
+def test_it_is_short() -> None:
+    assert len(README.splitlines()) < 200
+
+
+def test_it_has_the_picture_of_the_local_run_in_current_words() -> None:
+    picture = (ROOT / "docs/images/run.svg").read_text(encoding="utf-8")
+    for words in ("What was proven", "every user accounted for", *(command for command, _ in NEXT)):
+        assert escape(words) in picture
 
 
 def test_the_figures_are_those_of_the_benchmarks() -> None:
-    document = (Path(__file__).parents[2] / "docs/benchmarks.md").read_text()
+    document = (ROOT / "docs/benchmarks.md").read_text()
     assert block(README) == block(document)
     assert block(README).removeprefix(BEGIN).count("\n| ") == 8

@@ -55,7 +55,7 @@ def said(worker: Worker) -> str:
     """Everything an invocation says, and what it parks."""
     with everything_at_debug(), printed(app.logger) as written:
         try:
-            worker.remove(body({"known": ["gold"], "unknown": ["gold"]}), "{", seconds=30)
+            worker.remove(body({"known": ["gold"], "unknown": ["gold"]}), "{")
         except Exception:
             written.write(traceback.format_exc())
         environment = app.make_worker(read_settings(os.environ)).environment

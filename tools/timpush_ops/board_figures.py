@@ -84,11 +84,15 @@ class Series(NamedTuple):
 
 
 class Metrics(NamedTuple):
-    """Metrics of the last hour by name; `oldest` is the age of the oldest message in seconds."""
+    """Metrics of the last hour by name; `oldest` is the age of the oldest message in seconds.
+
+    `reported` is false when the worker reported nothing: it was idle, or CloudWatch is emulated.
+    """
 
     worker: Mapping[str, Series]
     endpoint_calls: Series
     oldest: float | None
+    reported: bool
 
 
 class Parked(NamedTuple):
@@ -114,7 +118,7 @@ def read_depth(sqs: "SQSClient", queue_url: str) -> Depth:
     """How many messages a queue holds."""
     names: Any = [*DEPTHS, DELAYED]
     reply = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=names)
-    counts: Mapping[str, str] = reply["Attributes"]
+    counts: Any = reply["Attributes"]
     return Depth(*(int(counts.get(name, 0)) for name in names))
 
 
@@ -173,6 +177,7 @@ def read_metrics(
         {name: series(f"w{n}") for n, name in enumerate(WORKER)},
         series("e"),
         ages[max(ages)] if ages else None,
+        any(found.get(f"w{n}") for n in range(len(WORKER))),
     )
 
 

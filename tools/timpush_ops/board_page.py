@@ -1,7 +1,7 @@
 """The operators' page as a Flask application: what it reads how often, and how it is answered.
 
-It answers GET alone, and only to the names of this machine: a page of another site that has its name
-resolve to 127.0.0.1 is refused, and none may frame or load it.
+Its routes take GET alone, and answer only to the names of this machine: a page of another site that
+has its name resolve to 127.0.0.1 is refused, and none may frame or load it.
 """
 
 import re
@@ -152,8 +152,6 @@ def make_app(
             headline=headline(found),
             running=RUNNING,
             returned=returned(found["metrics"].value),
-            parked_metrics=figures.PARKED,
-            meanings=MEANINGS,
         )
 
     @app.after_request
@@ -171,7 +169,7 @@ def headline(found: Mapping[str, Found]) -> tuple[str, str]:
     if ringing:
         return "bad", "1 alarm" if len(ringing) == 1 else f"{len(ringing)} alarms"
     if found["mapping"].value not in (None, "Enabled"):
-        return "warn", f"The worker's mapping is {found['mapping'].value}"
+        return "warn", "Paused" if found["mapping"].value == "Disabled" else "Changing"
     if unread:
         return "warn", "Not everything could be read"
     return "good", "No alarm"

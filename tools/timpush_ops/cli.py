@@ -106,7 +106,11 @@ def pause(stack_name: str | None, mapping_id: str | None) -> None:
 @cli.command(epilog=examples("resume --stack-name NAME"))
 @target("mapping_id")
 def resume(stack_name: str | None, mapping_id: str | None) -> None:
-    """Take messages from the queue again."""
+    """Take messages from the queue again.
+
+    Messages of an invocation that crashed stay hidden for up to 13 minutes more: doctor shows them
+    as in flight.
+    """
     switch(stack_name, mapping_id, enabled=True)
 
 

@@ -38,9 +38,16 @@ CALL_SECONDS = 8.0
 IN_FLIGHT_HIGH = 100_000
 """SQS delivers nothing more at about 120,000 messages in flight."""
 
+HIDDEN_SECONDS = 780
+"""The queue's visibility timeout: messages of an invocation that crashed come back after it."""
+OTHER_EXECUTIONS = 2
+"""One request to the endpoint, and the rotation."""
+LEAST_UNRESERVED = 100
+"""Lambda lets no reservation go below it (`configuration-concurrency`, 2026-11)."""
+
 STORE = (
     'store {"sdkappid": ..., "identifier": ..., "usersig": ...} in the secret; '
-    'README.md, "The secret"'
+    'docs/deploy.md, "Store the credentials"'
 )
 MEND_CODES = {
     60006: "the secret's sdkappid is no app of Tencent's: store the right one",
@@ -104,6 +111,8 @@ def examine(clients: Clients, function_name: str, now: float) -> Iterator[Check]
     yield _attempt("dead letters", "sqs:GetQueueAttributes", check_dead_letters, clients, settings)
     right = "lambda:ListEventSourceMappings and sqs:GetQueueAttributes"
     yield _attempt("mapping", right, check_mapping, clients, function_name, settings)
+    yield check_crashes(clients.cloudwatch, function_name, now)
+    yield check_concurrency(clients.functions, settings)
 
 
 def show_settings(settings: Settings, variables: Mapping[str, str]) -> Check:
@@ -249,6 +258,48 @@ def check_mapping(clients: Clients, function_name: str, settings: Settings) -> C
         mend = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
         return Check("mapping", False, detail, mend)
     return Check("mapping", True, detail)
+
+
+def check_crashes(cloudwatch: "CloudWatchClient", function_name: str, now: float) -> Check:
+    """Whether invocations crashed lately, whose messages are still hidden."""
+    try:
+        reply = cloudwatch.get_metric_statistics(
+            Namespace="AWS/Lambda",
+            MetricName="Errors",
+            Dimensions=[{"Name": "FunctionName", "Value": function_name}],
+            StartTime=datetime.fromtimestamp(now - HIDDEN_SECONDS, UTC),
+            EndTime=datetime.fromtimestamp(now, UTC),
+            Period=60,
+            Statistics=["Sum"],
+        )
+    except (ClientError, BotoCoreError):
+        return Check("crashes", True, "unknown: no cloudwatch:GetMetricStatistics")
+    crashed = round(sum(point["Sum"] for point in reply["Datapoints"]))
+    detail = f"{crashed} invocations crashed in the last {HIDDEN_SECONDS // 60} min"
+    if crashed:
+        detail += f"; SQS delivers their messages again after {HIDDEN_SECONDS} s"
+        return Check("crashes", False, detail, "read the ERROR lines of the worker's log")
+    return Check("crashes", True, detail)
+
+
+def check_concurrency(functions: "LambdaClient", settings: Settings) -> Check:
+    """Whether the account's concurrent executions suffice; new accounts may have 10."""
+    try:
+        limit = functions.get_account_settings()["AccountLimit"]
+        quota, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
+    except (ClientError, BotoCoreError, KeyError):
+        return Check("concurrency", True, "unknown: no lambda:GetAccountSettings")
+    need = settings.concurrency + OTHER_EXECUTIONS
+    detail = (
+        f"quota {quota:,}, {free:,} unreserved; {settings.concurrency} workers, the endpoint and "
+        f"the rotation need {need} or more"
+    )
+    if free < need:
+        mend = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
+        return Check("concurrency", False, detail, mend)
+    if free < LEAST_UNRESERVED:
+        detail += "; too few for EndpointReservedConcurrency"
+    return Check("concurrency", True, detail)
 
 
 _DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")

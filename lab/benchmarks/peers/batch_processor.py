@@ -57,6 +57,17 @@ def remove(document: dict[str, Any]) -> None:
     Raises:
         NotRemovedError: TIMPush did not remove each tag.
     """
+    status, answer = call(document)
+    if status != 200 or answer.get("ErrorCode") != 0 or answer.get("ErrorList"):
+        raise NotRemovedError(f"{status} {answer.get('ErrorCode')}")
+
+
+def call(document: dict[str, Any]) -> tuple[int, dict[str, Any]]:
+    """The status and the document of the reply; no document unless the status is 200.
+
+    Raises:
+        NotRemovedError: there was no reply.
+    """
     secret: Any = parameters.get_secret(os.environ["TIMPUSH_SECRET_ID"], transform="json")
     query = {
         "sdkappid": secret["sdkappid"],
@@ -70,6 +81,4 @@ def remove(document: dict[str, Any]) -> None:
         reply = http.request("POST", url, body=json.dumps({"UserTags": document["UserTags"]}))
     except urllib3.exceptions.HTTPError as error:
         raise NotRemovedError(type(error).__name__) from None  # its text holds the UserSig
-    answer = reply.json() if reply.status == 200 else {}
-    if answer.get("ErrorCode") != 0 or answer.get("ErrorList"):
-        raise NotRemovedError(f"{reply.status} {answer.get('ErrorCode')}")
+    return reply.status, reply.json() if reply.status == 200 else {}

@@ -12,7 +12,7 @@ The table: partition key `JobId`, sort key `Item`, TTL `ExpiresAt` (Unix seconds
     job                  the job's document; `Listing` = "job" puts it into the index `JobsByStart`
                          (`Listing`, `StartedAt`)
     range#00003          a byte range: what its check counted, how far it was sent (`ranges.Range`)
-    chunks#00003#0000    which of 256 chunks (messages) of range 3 are done (`chunks`)
+    chunks#00003#0000    which of 200 chunks (messages) of range 3 are done (`chunks`)
     part#00003#SHA256    what became of messages that were not wholly removed: figures
     detail#00003#SHA256  the same: users
 

@@ -1,6 +1,6 @@
 """What workers record of a job's messages, idempotently: a repeated record changes nothing.
 
-A chunk all of whose users were removed is a number in the set `Done` of the item of its 256
+A chunk all of whose users were removed is a number in the set `Done` of the item of its 200
 neighbours; one that was dropped because the job was stopped is in the set `Stopped`. Any other
 record says who was rejected and who went on in a smaller message (`Settlement`): its figures are in
 a `part#` item, and the lists in `detail#` items, one of each for a batch and range, named by the
@@ -22,8 +22,9 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 from timpush.messages import UserTags
 
-GROUP = 256
-"""Chunks of an item: a set of as many numbers stays below 1 KB, one write request unit."""
+GROUP = 200
+"""Chunks of an item. A set of as many numbers, of up to 4 bytes each, and the item's other
+attributes stay below 1 KB, one write request unit."""
 MAX_DETAIL_BYTES = 350_000
 """Of an item; DynamoDB takes 400 KB.
 

@@ -37,7 +37,7 @@ HELD_RECEIVES = 80
 """After so many receives, `cap` takes the place of 4 x `base`. With the defaults, a message that is
 alone comes back every 110 + 90 s on average, 80 times in 4.5 hours, and then every 110 + 675 s: 334
 receives in 60 hours, below the 400 of MaxReceiveCount. Of 100,000 messages each is received every
-2,750 s (4 workers x 1,000 messages in 110 s), so 79 times in 60 hours."""
+3,670 s (3 workers x 1,000 messages in 110 s), so 59 times in 60 hours."""
 MAX_ENTRIES = 10
 MAX_DOUBLINGS = 20
 

@@ -50,7 +50,7 @@ MAX_REFUSALS = 8
 PART_FAILURES = 3
 """A part of a call that was split is split again, or given back, after so many failures of its own.
 Where half of all calls fail, one call in 16 is split, then one part in 8 of twice as many: of
-10,000 calls, 10,000 / 16 x (2 / 8) ** 7 = 0.04 users are given back. A user whose calls always fail
+10,000 calls, 10,000 / 16 x (2 / 8) ** 6 = 0.15 users are given back. A user whose calls always fail
 costs at most 4 calls for each of the 7 halvings of a call."""
 TOGETHER_SECONDS = 1.0
 """While other calls wait, listed users wait this long for others to share a call with: where 1 % of
@@ -167,9 +167,10 @@ class Plan:
 
     def secret_read(self, found: "Credential | SecretError", how: str, now: Now) -> None:
         """The secret was read."""
-        if isinstance(found, SecretError):
-            self._results.counts["CredentialErrors"] += 1
         self._epoch += self._signing.take(found, how, now)
+        counts, refused = self._results.counts, bool(self._signing.fault)
+        if isinstance(found, SecretError) or (refused and not counts["CredentialErrors"]):
+            counts["CredentialErrors"] += 1
 
     def start(self, now: Now) -> "tuple[Call, Credential] | None":
         """Take the call that starts now; None when none of it is wanted any more."""
