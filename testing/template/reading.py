@@ -16,7 +16,7 @@ def of_type(template: Template, kind: str) -> dict[str, Resource]:
 
 
 def functions(written: Template) -> dict[str, tuple[str, str]]:
-    """Logical id -> folder and handler of each function, as written: of SAM, or of Lambda itself."""
+    """Logical id -> folder and handler of each function as written, of SAM or of Lambda."""
     return {
         name: (one["Properties"].get("CodeUri") or one["Properties"]["Code"], handler)
         for name, one in written["Resources"].items()

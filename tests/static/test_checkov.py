@@ -145,10 +145,10 @@ def test_nothing_is_found(findings: Found, file: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "files", [("template.yaml", "jobs.yaml"), ("translated.json", "translated_jobs.json")]
+    "names", [("template.yaml", "jobs.yaml"), ("translated.json", "translated_jobs.json")]
 )
-def test_each_skip_is_needed(without_skips: Found, files: tuple[str, str]) -> None:
-    assert {check for file in files for _, check in without_skips[file]} == set(skipped())
+def test_each_skip_is_needed(without_skips: Found, names: tuple[str, str]) -> None:
+    assert {check for name in names for _, check in without_skips[name]} == set(skipped())
 
 
 @pytest.mark.parametrize("fault", PLANTED)

@@ -1,8 +1,8 @@
 """Every metric of the application, as data: who emits it, its unit, and what it says.
 
-Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker, rotation and jobs,
-`<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic, and so
-is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
+Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker, rotation and
+jobs, `<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic,
+and so is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
 """
 
 from collections.abc import Mapping
