@@ -16,7 +16,7 @@ from timpush.metrics import ENDPOINT, JOBS, PROVEN_BY_CALLS, ROTATION, WORKER
 from timpush.settings import read_settings
 
 RUNBOOK = (ROOT / "docs/operations.md").read_text()
-PARTS = ("Meaning", "Look", "Mend", "Confirm")
+PARTS = ("Meaning", "Look", "Fix", "Confirm")
 IN_FLIGHT_LIMIT = 120_000
 AWS_METRICS = {
     "AWS/SQS": {

@@ -115,20 +115,3 @@ def test_each_saved_query_is_described(monitoring: Template) -> None:
     names = {one["Properties"]["Name"]["Fn::Sub"] for one in queries}
     assert names == {f"${{ServiceName}}/{row[0]}" for row in table("Saved queries")}
     assert all(one["Condition"] == "HasSavedQueries" for one in queries)
-
-
-def test_each_link_within_it_leads_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
-        for heading in re.findall(r"^##+ (.+)$", TEXT, re.MULTILINE)
-    }
-    links = set(re.findall(r"\]\(#([\w-]+)\)", TEXT))
-    assert links
-    assert links <= headings
-
-
-def test_sections_of_other_documents_that_it_names_exist() -> None:
-    named = re.findall(r"(README\.md|docs/\w+\.md), \"([^\"]+)\"", " ".join(TEXT.split()))
-    assert named
-    for path, heading in named:
-        assert re.search(rf"^##+ {re.escape(heading)}$", (ROOT / path).read_text(), re.MULTILINE)

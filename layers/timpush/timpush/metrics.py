@@ -2,7 +2,7 @@
 
 Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker, rotation and
 jobs, `<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic,
-and so is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
+and so is the cost (CloudWatch bills each by the month). docs/reference.md lists them.
 """
 
 from collections.abc import Mapping
