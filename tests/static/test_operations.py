@@ -9,7 +9,7 @@ from support.environment import worker_environment
 from template.reading import allowed, of_type
 from template.translate import ROOT, Template
 from template.watching import alarms
-from timpush.metrics import ENDPOINT, ROTATION, WORKER
+from timpush.metrics import ENDPOINT, JOBS, ROTATION, WORKER
 from timpush.settings import Settings, read_settings
 
 TEXT = (ROOT / "docs/operations.md").read_text()
@@ -57,6 +57,7 @@ def test_the_monthly_cost_counts_what_there_is(translated: Template, monitoring:
     expected = {
         "metrics of the worker and the rotation": len(WORKER),
         "metrics of the endpoint": len(ENDPOINT),
+        "metrics of jobs": len(JOBS),
         "alarms": by_condition.count(None),
         "alarm on the budget, with `WatchBudget`": by_condition.count("HasBudgetAlarm"),
         "alarms of the endpoint": by_condition.count("HasApi"),
