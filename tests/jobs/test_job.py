@@ -84,6 +84,21 @@ class TestReport:
             {"Line": "202", "Rule": "/Tags/0 must be a non-empty string"}
         ]
 
+    def test_a_store_that_sends_more_than_the_range_changes_nothing(
+        self, job: JobRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def drop_range(params: dict[str, Any], **_: Any) -> None:
+            params["headers"].pop("Range", None)
+
+        monkeypatch.setattr(ranges, "RANGE_BYTES", 1_000)
+        know(job, 300, but={150})
+        with hooks({"before-call.s3.GetObject": drop_range}):
+            report = job.run(csv_of(300))
+
+        assert len(job.ranges) == 5
+        assert figures(report) == ("done", 300, 299, 1, 0)
+        assert [row["Line"] for row in rows(job)] == ["152"]
+
     def test_a_user_with_a_tag_left_is_not_removed(self, job: JobRun) -> None:
         job.worker.timpush.refused_tags["bad"] = 90034
         know(job, 2, tag="gold")
