@@ -19,6 +19,7 @@ from support.jobs import JobRun, csv_of
 from support.worker import body, sqs_event
 from timpush.jobs import ranges
 from timpush.jobs.table import list_jobs, read_job, stop_job
+from timpush.tencent.codes import meaning
 from timpush_server import Fault
 
 JSON_LINES = "".join(f'{{"To_Account":"user-{n}","Tags":["gold"]}}\n' for n in range(120))
@@ -59,7 +60,9 @@ class TestReport:
             ("user-7", "gold", str(8 + header)),
             ("user-119", "gold", str(120 + header)),
         ]
-        assert {row["ErrorCode"] for row in rows(job)} == {"70107"}
+        assert {(row["ErrorCode"], row["Reason"]) for row in rows(job)} == {
+            ("70107", meaning(70107))
+        }
         assert job.worker.timpush.tags["user-0"] == {"kept"}
 
     def test_the_stored_document_is_the_report(self, job: JobRun) -> None:
