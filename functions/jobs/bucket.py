@@ -38,8 +38,8 @@ class Upload:
             Range=f"bytes={first}-{last}",
             **version,
         )
-        # A server may ignore Range and send all (RFC 9110, section 14.2). S3 does not; emulators do.
-        position = first if "ContentRange" in reply else 0
+        # A server may ignore Range and send all (RFC 9110, 14.2). S3 does not; emulators do.
+        position = first if reply.get("ContentRange") else 0
         with reply["Body"] as body:
             while position <= last and (piece := body.read(min(PIECE_BYTES, last + 1 - position))):
                 yield piece[max(0, first - position) :]

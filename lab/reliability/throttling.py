@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
 
 ERROR = {
     "__type": "com.amazonaws.dynamodb.v20120810#ProvisionedThroughputExceededException",
@@ -47,10 +48,12 @@ def throttle(share: float, tell: Callable[[str], object], seed: int | None = Non
 
     boto3.setup_default_session()
     assert boto3.DEFAULT_SESSION
-    boto3.DEFAULT_SESSION.events.register("before-send.dynamodb", answer)
+    hook: Any = answer  # botocore takes the first reply that a hook gives for the server's
+    boto3.DEFAULT_SESSION.events.register("before-send.dynamodb", hook)
 
 
 def reply(url: str, status: int, document: Any) -> AWSResponse:
     """A reply of DynamoDB."""
-    headers = {"Content-Type": "application/x-amz-json-1.0"}
+    headers = HTTPHeaders()
+    headers["Content-Type"] = "application/x-amz-json-1.0"
     return AWSResponse(url, status, headers, Body(json.dumps(document).encode()))
