@@ -8,16 +8,12 @@ batches of 1,000 (the default of `BatchSize`), a user of a job takes more than 5
 processor.
 """
 
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import count
 from statistics import median
-from unittest.mock import patch
 
-from benchmarks.fleet import OURS, Batch, Fleet, Servers, fleet, servers
-from support.job_store import JobStore, job_store
+from benchmarks.fleet import OURS, Batch, Fleet, fleet, servers
+from support.job_store import sent_job
 from timpush.jobs.table import read_records
 
 JOB_ID = "20261125T080000Z-0123abcd"
@@ -28,14 +24,6 @@ LARGEST = max(SIZES)
 AIM = 0.05
 
 
-@contextmanager
-def emulated_job(aws: Servers) -> Iterator[JobStore]:
-    """The table of jobs, emulated, with one job that was sent."""
-    with patch.dict(os.environ, aws.variables), job_store() as store:
-        store.put_job(JOB_ID, State="settling")
-        yield store
-
-
 def measure(sizes: dict[int, int]) -> dict[int, tuple[float, float]]:
     """Median processor seconds a user by messages of a batch, without a job and with one.
 
@@ -43,7 +31,10 @@ def measure(sizes: dict[int, int]) -> dict[int, tuple[float, float]]:
         RuntimeError: a message was not acknowledged, or not recorded.
     """
     found: dict[int, tuple[float, float]] = {}
-    with servers(max(sizes) * USERS, calls_per_second=0) as aws, emulated_job(aws) as job:
+    with (
+        servers(max(sizes) * USERS, calls_per_second=0) as aws,
+        sent_job(aws.variables, JOB_ID) as job,
+    ):
         variables = aws.variables | {"WORKER_CONCURRENCY": "1", "JOBS_TABLE": job.table.name}
         ranges = count()
         with fleet({OURS: 1}, variables) as workers:

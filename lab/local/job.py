@@ -41,19 +41,14 @@ class JobDone:
 def run_job(local: "Local", users: int) -> JobDone:
     """Upload a file of so many users and follow its job to the report."""
     accounts = [f"file-user-{number:06d}" for number in range(users)]
-    strangers = set(accounts[UNKNOWN_EVERY - 1 :: UNKNOWN_EVERY])
-    local.timpush.tags.update({one: {TAG, "kept"} for one in accounts if one not in strangers})
-    job_id = new_job_id()
+    strangers = range(UNKNOWN_EVERY - 1, users, UNKNOWN_EVERY)
+    known = set(accounts) - {accounts[number] for number in strangers}
+    local.timpush.tags.update({one: {TAG, "kept"} for one in known})
+    lines = ((accounts[number], number + 2) for number in strangers)  # below the header
+    unknown = Counter((one, TAG, str(UNKNOWN_CODE), str(row)) for one, row in lines)
+    done = JobDone(users, unknown)
     started = time.monotonic()
-    upload(local, job_id, accounts)
-    line(f"uploaded {FILE_NAME} with {users:,} users: job {job_id}")
-    done = JobDone(
-        users,
-        Counter(
-            (one, TAG, str(UNKNOWN_CODE), str(accounts.index(one) + 2))  # below the header
-            for one in strangers
-        ),
-    )
+    job_id = upload(local, accounts)
     document = follow(local, job_id)
     done.seconds = time.monotonic() - started
     if document is None or not document["EndedAt"]:
@@ -63,14 +58,15 @@ def run_job(local: "Local", users: int) -> JobDone:
     done.faults = check_report(done, read(local, document, "not-removed.csv"))
     done.faults += [
         f"{one}: has {sorted(local.timpush.tags[one])}, should have ['kept']"
-        for one in accounts
-        if one not in strangers and local.timpush.tags[one] != {"kept"}
+        for one in known
+        if local.timpush.tags[one] != {"kept"}
     ]
     return done
 
 
-def upload(local: "Local", job_id: str, accounts: list[str]) -> None:
-    """Put the file into the bucket, which starts the job."""
+def upload(local: "Local", accounts: list[str]) -> str:
+    """Put the file into the bucket, which starts the job; the job's id."""
+    job_id = new_job_id()
     rows = "".join(f"{account},{TAG}\n" for account in accounts)
     local.client("s3").put_object(
         Bucket=local.outputs["JobsBucketName"],
@@ -78,6 +74,8 @@ def upload(local: "Local", job_id: str, accounts: list[str]) -> None:
         Body=f"To_Account,Tags\n{rows}".encode(),
         Metadata={"requested-by": "make run"},
     )
+    line(f"uploaded {FILE_NAME} with {len(accounts):,} users: job {job_id}")
+    return job_id
 
 
 def follow(local: "Local", job_id: str) -> Document | None:

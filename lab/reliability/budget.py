@@ -14,7 +14,6 @@ emulated table; then, in every case, all acknowledged messages must be recorded.
 
 import argparse
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,7 +22,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from unittest.mock import patch
 
 from local.emulator import aws_environment, emulator
 from local.stack import client
@@ -31,7 +29,7 @@ from reliability.budget_worker import LAST_CALL_SECONDS, USERS, account
 from reliability.cpu_share import limited
 from reliability.processes import control, end, exit_on_sigterm, read_line, serving, start
 from support.environment import worker_environment
-from support.job_store import JobStore, job_store
+from support.job_store import JobStore, sent_job
 from timpush.jobs.table import read_records
 
 BUDGETS = (100, 96, 90, 80, 60)
@@ -97,7 +95,7 @@ def measure(case: Case) -> Result:
         secrets = client("secretsmanager", aws)
         signed = json.dumps(control(timpush, "POST", "usersig", {}))
         secrets.create_secret(Name=SECRET_ID, SecretString=signed)
-        job = stack.enter_context(emulated_job(aws)) if case.of_job else None
+        job = stack.enter_context(sent_job(aws_environment(aws), JOB_ID)) if case.of_job else None
         workers = stack.enter_context(processes(case, aws, timpush, job))
         if case.cpu:
             for worker in workers:
@@ -137,14 +135,6 @@ def measure(case: Case) -> Result:
         if job
         else 0,
     )
-
-
-@contextmanager
-def emulated_job(aws: str) -> Iterator[JobStore]:
-    """The table of jobs, emulated, with one job that was sent."""
-    with patch.dict(os.environ, aws_environment(aws)), job_store() as store:
-        store.put_job(JOB_ID, State="settling")
-        yield store
 
 
 def known_users(case: Case) -> dict[str, list[str]]:

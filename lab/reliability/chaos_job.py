@@ -51,7 +51,7 @@ DELIVERIES = 2
 THROTTLED = 0.3
 """The part of the requests to DynamoDB that are throttled; clients try again once or thrice."""
 KILLS = 4
-PAUSE_SECONDS = 1.0
+PAUSE_SECONDS = 3.0
 """Between two troubles."""
 OUTAGE_SECONDS = 10.0
 RANGES = 5
