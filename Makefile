@@ -68,7 +68,7 @@ SAM := env -u MAKEFLAGS -u MAKELEVEL -u AWS_PROFILE -u AWS_SESSION_TOKEN \
 CHECKOV := env -i PATH="$$PATH" HOME="$(CURDIR)/.tools/checkov" LC_ALL=C.UTF-8 \
 	.tools/checkov/bin/checkov --config-file .checkov.yaml --framework cloudformation --skip-download \
 	--quiet --compact
-TEMPLATES := template.yaml monitoring/template.yaml
+TEMPLATES := template.yaml jobs/template.yaml monitoring/template.yaml
 TRANSLATED := .aws-sam/translated
 
 # Import paths are those of pytest, said once in pyproject.toml.
@@ -76,7 +76,7 @@ PATHS := import os, tomllib; print(os.pathsep.join(map(os.path.abspath, \
 	tomllib.load(open("pyproject.toml", "rb"))["tool"]["pytest"]["ini_options"]["pythonpath"])))
 LOCAL = PYTHONPATH="$$($(BIN)/python -c '$(PATHS)')"
 
-SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find statemachine layers functions -type f -not -name '*.pyc' 2>/dev/null))
+SOURCES := $(sort $(wildcard *.yaml */template.yaml) $(shell find jobs layers functions -type f -not -name '*.pyc' 2>/dev/null))
 BUILT := .aws-sam/build/template.yaml
 NAMES := .aws-sam/sources
 TOOLS := .venv/.stamp .tools/sam/.stamp .tools/ministack/.stamp .tools/runtime/.stamp
@@ -142,7 +142,7 @@ bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it (15 min; ARGS=-
 	@$(LOCAL) $(BIN)/python -m benchmarks $(ARGS)
 
 ##@ Check
-check: lint types template-check lock-check ## Run all checks that are no tests (1 min)
+check: lint types template-check lock-check ## Run all checks other than tests (1 min)
 
 lint: .venv/.stamp ## Check style and format (1 s)
 	@$(BIN)/ruff check

@@ -92,6 +92,24 @@ def translated(written: Template) -> Template:
 
 
 @pytest.fixture(scope="session")
+def written_jobs() -> Template:
+    """The nested application of jobs; tests must not change it."""
+    return load(TEMPLATES["jobs"])
+
+
+@pytest.fixture(scope="session")
+def jobs(written_jobs: Template) -> Template:
+    """The same, translated; tests must not change it."""
+    return translate(written_jobs, TEMPLATES["jobs"].parent)
+
+
+@pytest.fixture(scope="session", params=["template", "jobs"])
+def application(request: pytest.FixtureRequest, translated: Template, jobs: Template) -> Template:
+    """Each template that holds functions, in turn, translated; tests must not change it."""
+    return {"template": translated, "jobs": jobs}[request.param]
+
+
+@pytest.fixture(scope="session")
 def written_monitoring() -> Template:
     """The nested application that watches; tests must not change it."""
     return load(TEMPLATES["monitoring"])

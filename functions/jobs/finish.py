@@ -14,10 +14,9 @@ from timpush.jobs.ranges import Range
 from timpush.jobs.report import FAULTS_HEADER, NOT_REMOVED_HEADER, check_sums, to_csv
 from timpush.jobs.state import Document, report_key, timestamp
 from timpush.jobs.table import end_job, read_ranges, read_stored, to_document
-from timpush.metrics import NAMESPACE
+from timpush.metrics import JOBS_ENDED, NAMESPACE
 
 DETAIL_TYPES = {"done": "Job Finished", "failed": "Job Failed", "stopped": "Job Stopped"}
-METRICS = {"done": "JobsFinished", "failed": "JobsFailed", "stopped": "JobsStopped"}
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
 
@@ -89,7 +88,7 @@ def end(document: Document, aws: Clients, now: datetime) -> dict[str, Any]:
         writer.write(text.encode())
     values = {key: value for key, value in document.items() if key != "JobId"}
     end_job(aws.table, document["JobId"], values, now)
-    metrics.add_metric(METRICS[state], MetricUnit.Count, 1)
+    metrics.add_metric(JOBS_ENDED[state], MetricUnit.Count, 1)
     metrics.flush_metrics()
     figures = {key: document[key] for key in ("Rows", "Users", "Removed", "NotRemoved")}
     logger.info("job ended", extra={"job_id": document["JobId"], "state": state, **figures})

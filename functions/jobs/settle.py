@@ -11,7 +11,7 @@ from jobs.job import Clients, clients
 from timpush.jobs.progress import count, is_settled
 from timpush.jobs.state import RUNNING
 from timpush.jobs.table import JOB, change_state, read_ranges, read_records, read_stored
-from timpush.metrics import NAMESPACE
+from timpush.metrics import JOB_IDLE_SECONDS, NAMESPACE
 
 RETENTION_SECONDS = 345_600
 """The queue's. What made no progress for as long cannot be on the queue any more."""
@@ -26,7 +26,6 @@ DEPTHS = (
     "ApproximateNumberOfMessagesNotVisible",
     "ApproximateNumberOfMessagesDelayed",
 )
-IDLE = "JobSecondsWithoutProgress"
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)
 
@@ -70,7 +69,7 @@ def settle(event: dict[str, Any], aws: Clients, now: int) -> dict[str, Any]:
     settled = count(ranges, records).Settled
     marks = read_marks(item, settled, is_queue_empty(aws), now)
     aws.table.update(job_id, JOB, marks._asdict())
-    metrics.add_metric(IDLE, MetricUnit.Seconds, now - marks.ProgressAt)
+    metrics.add_metric(JOB_IDLE_SECONDS, MetricUnit.Seconds, now - marks.ProgressAt)
     metrics.flush_metrics()
     if marks.is_lost(now):
         logger.error("messages of the job are lost", extra={"job_id": job_id, "settled": settled})

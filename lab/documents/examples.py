@@ -31,6 +31,7 @@ SKIPPED = {
     "./ops doctor": "runs after sam deploy; here it is tested by tests/ops",
     "secretsmanager": "would replace the secrets of the local stack",
     "git ": "changes the working tree",
+    "job stop": "no job of the examples is still running; tests/ops has a stop",
     "start-message-move-task": "the emulator does not know the action",
 }
 """What a block marked `sh aws` holds, and why that does not run here."""
@@ -73,6 +74,9 @@ def substitute(text: str, names: dict[str, str]) -> str:
 def names(local: Local) -> dict[str, str]:
     """What names in capitals stand for."""
     outputs = local.outputs
+    machine = outputs["JobsStateMachineArn"]
+    jobs = local.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
+    done = [one["name"] for one in jobs if one["status"] == "SUCCEEDED"]
     return {
         "NAME": STACK_NAME,
         "REGION": REGION,
@@ -81,6 +85,7 @@ def names(local: Local) -> dict[str, str]:
         "BUCKET": outputs["JobsBucketName"],
         "QUEUE_ARN": outputs["QueueArn"],
         "DEAD_LETTER_QUEUE_ARN": outputs["DeadLetterQueueArn"],
+        "JOB_ID": done[0] if done else "none",
     }
 
 

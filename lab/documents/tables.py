@@ -1,20 +1,19 @@
-"""The tables: parameters and rights from template.yaml, metrics from timpush/metrics.py."""
+"""The tables: parameters and rights from the templates, metrics from timpush/metrics.py."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from template.reading import as_list
-from template.translate import Template, load, translate
+from template.translate import TEMPLATES, Template, load, translate
 from timpush import metrics
 
 
 def tables() -> dict[str, str]:
     """Name -> table in Markdown, of everything that documents may hold."""
-    written = load()
     return {
-        "parameters": parameters(written),
+        "parameters": parameters(load()),
         "metrics": metric_table(),
-        "rights": rights(translate(written)),
+        "rights": rights([translate(load(one), one.parent) for one in TEMPLATES.values()]),
     }
 
 
@@ -42,25 +41,27 @@ def default(parameter: dict[str, Any]) -> str:
 
 def metric_table() -> str:
     """Each metric, who emits it, its unit and its meaning."""
-    emitters = (metrics.WORKER, metrics.ENDPOINT)
+    emitters = (metrics.WORKER, metrics.ENDPOINT, metrics.JOBS)
     units = {name: one.unit for each in emitters for name, one in each.items()}
     rows = (
         (f"`{name}`", *("x" if name in one else "" for one in emitters), unit, meaning(name))
         for name, unit in units.items()
     )
-    return table(("Metric", "Worker", "Endpoint", "Unit", "Meaning"), rows)
+    return table(("Metric", "Worker", "Endpoint", "Jobs", "Unit", "Meaning"), rows)
 
 
 def meaning(name: str) -> str:
     """What a metric says; where the endpoint's says something else, both."""
-    known = [one[name].meaning for one in (metrics.WORKER, metrics.ENDPOINT) if name in one]
+    emitters = (metrics.WORKER, metrics.ENDPOINT, metrics.JOBS)
+    known = [one[name].meaning for one in emitters if name in one]
     return "; endpoint: ".join(dict.fromkeys(known))
 
 
-def rights(translated: Template) -> str:
-    """Each statement of each role that a function or another resource of the template takes on."""
+def rights(templates: Sequence[Template]) -> str:
+    """Each statement of each role that a function or another resource takes on."""
     rows = (
         right(owner, statement)
+        for translated in templates
         for owner, role in owners(translated)
         for policy in translated["Resources"][role]["Properties"]["Policies"]
         for statement in as_list(policy["PolicyDocument"]["Statement"])

@@ -14,6 +14,9 @@ import boto3
 
 from support.job_store import JobStore, job_store
 from template.translate import TEMPLATES, load
+from timpush.jobs.chunks import ChunkId, Settlement
+from timpush.jobs.ranges import Range, pack_sizes
+from timpush.jobs.table import put_ranges, record_chunks
 from timpush.metrics import NAMESPACE
 
 APP_CALLS, API_CALLS = 100, 10
@@ -183,7 +186,7 @@ def fill(stack: BoardStack) -> None:
 
 
 def put_jobs(stack: BoardStack) -> None:
-    """Jobs that have ended in each way, and one that is being checked."""
+    """Jobs that have ended in each way, and one that is under way."""
     figures = {"Rows": 1_000_000, "Users": 1_000_000, "Settled": 1_000_000}
     stack.jobs.put_job(
         "20261125T090000Z-1f3a9b2c",
@@ -206,4 +209,16 @@ def put_jobs(stack: BoardStack) -> None:
         FaultyRows=1,
         Users=6_687,
     )
-    stack.jobs.put_job("20261125T100000Z-77c0ffee", State="sending", RequestedBy="Ben")
+    job_id = "20261125T100000Z-77c0ffee"
+    stack.jobs.put_job(job_id, State="sending", RequestedBy="Ben")
+    put_progress(stack, job_id)
+
+
+def put_progress(stack: BoardStack, job_id: str) -> None:
+    """Of 200,000 users, let 124,260 be removed and 40 be rejected."""
+    table, expires = stack.jobs.table, round(time.time()) + 3_600
+    whole = Range(0, 0, 1, rows=200_000, sizes=pack_sizes([100] * 2_000), sent_to=1_500)
+    put_ranges(table, job_id, [whole], expires)
+    rejected = Settlement([("user", "tag", "70107", "unknown")], [], [], 40)
+    done = [ChunkId(0, number) for number in range(1_242)]
+    record_chunks(table, job_id, expires, done, settlements={"0:1242": rejected})

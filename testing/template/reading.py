@@ -15,6 +15,15 @@ def of_type(template: Template, kind: str) -> dict[str, Resource]:
     return found
 
 
+def functions(written: Template) -> dict[str, tuple[str, str]]:
+    """Logical id -> folder and handler of each function as written, of SAM or of Lambda."""
+    return {
+        name: (one["Properties"].get("CodeUri") or one["Properties"]["Code"], handler)
+        for name, one in written["Resources"].items()
+        if (handler := one.get("Properties", {}).get("Handler"))
+    }
+
+
 def properties(template: Template, name: str) -> dict[str, Any]:
     """The properties of one resource."""
     found: dict[str, Any] = template["Resources"][name]["Properties"]

@@ -1,6 +1,6 @@
 """The SAM templates as CloudFormation gets them, and what cfn-lint finds in that.
 
-As a program: translates both templates, lints the results, prints each finding, ends with 1 if any.
+As a program: translates each template, lints the results, prints each finding, ends with 1 if any.
 A folder as its argument: the translated templates are written there, as JSON.
 """
 
@@ -20,13 +20,15 @@ from samtranslator.translator.translator import Translator
 ROOT = Path(__file__).parents[2]
 TEMPLATES = {
     "template": ROOT / "template.yaml",
+    "jobs": ROOT / "jobs/template.yaml",
     "monitoring": ROOT / "monitoring/template.yaml",
 }
-"""What runs, and the nested application that watches it."""
+"""What runs, and the nested applications: jobs, and what watches."""
 PACKAGED = {
     "CodeUri": "s3://bucket/key",
     "ContentUri": "s3://bucket/key",
     "Location": "https://s3.amazonaws.com/bucket/key",
+    "Code": {"S3Bucket": "bucket", "S3Key": "key"},
 }
 """What `sam package` puts in the place of a path on this machine."""
 REGION = "us-east-1"
@@ -42,13 +44,17 @@ def load(path: Path = TEMPLATES["template"]) -> Template:
     return cast(Template, json.loads(json.dumps(template)))
 
 
-def translate(template: Template) -> Template:
-    """What CloudFormation makes of a SAM template, as if packaged; reads nothing of AWS."""
+def translate(template: Template, folder: Path = ROOT) -> Template:
+    """What CloudFormation makes of a template, as if packaged; reads nothing of AWS.
+
+    `folder`: where the template is, which its paths start from.
+    """
     packaged = copy.deepcopy(template)
     for resource in packaged["Resources"].values():
-        if "DefinitionUri" in resource.get("Properties", {}):
-            path = ROOT / resource["Properties"].pop("DefinitionUri")
-            resource["Properties"]["Definition"] = json.loads(path.read_text(encoding="utf-8"))
+        if "DefinitionS3Location" in resource.get("Properties", {}):
+            path = folder / resource["Properties"].pop("DefinitionS3Location")
+            text = path.read_text(encoding="utf-8").replace("${Partition}", "aws")
+            resource["Properties"]["Definition"] = json.loads(text)
         for name in PACKAGED.keys() & resource.get("Properties", {}).keys():
             resource["Properties"][name] = PACKAGED[name]
     translator = Translator(None, Parser(), boto_session=boto3.Session(region_name=REGION))
@@ -70,7 +76,7 @@ def lint(translated: Template) -> list[str]:
 
 
 if __name__ == "__main__":
-    results = {name: translate(load(path)) for name, path in TEMPLATES.items()}
+    results = {name: translate(load(path), path.parent) for name, path in TEMPLATES.items()}
     for argument in sys.argv[1:]:
         for name, result in results.items():
             write(result, Path(argument, f"{name}.json"))

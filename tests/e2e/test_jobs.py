@@ -138,5 +138,5 @@ def test_a_stopped_job_removes_nothing_more(local: Local) -> None:
     report = await_report(local, job_id)
     # Then its user keeps the tag, and is reported
     assert (report["State"], report["Removed"], report["NotRemoved"]) == ("stopped", 0, 1)
-    assert [row["ErrorCode"] for row in read_list(local, job_id, "not-removed.csv")] == ["Stopped"]
+    assert [row["ErrorCode"] for row in read_list(local, job_id, "not-removed.csv")] == ["stopped"]
     assert local.timpush.tags["stopped-user"] == {"gold"}

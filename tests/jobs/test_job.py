@@ -255,7 +255,7 @@ class TestStop:
 
         assert figures(report) == ("stopped", 250, 0, 250, 0)
         assert (report["Reason"], report["Settled"]) == ("stopped by Ann", 250)
-        assert {row["ErrorCode"] for row in rows(job)} == {"Stopped"}
+        assert {row["ErrorCode"] for row in rows(job)} == {"stopped"}
         assert job.worker.timpush.tags["user-0"] == {"gold", "kept"}
 
     def test_the_sending_ends(self, job: JobRun) -> None:

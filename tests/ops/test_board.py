@@ -164,6 +164,11 @@ class TestFigures:
         )
         assert running < done < failed
         assert "Removed 999,836 Not removed 164" in shown[done:failed]
+        assert "Users 200,000 Removed 124,260 Not removed 40 Pending 75,700" in shown[running:done]
+        assert (
+            'aria-label="124,300 of 200,000 users are settled"'
+            in page(sources(stack)).get("/").text
+        )
         assert "job stop" not in shown[done:]
         assert "job stop 20261125T100000Z-77c0ffee" in shown[running:done]
         assert "line 3: To_Account is empty" in shown[failed:]

@@ -177,4 +177,4 @@ def test_a_rest_without_a_record_is_unsettled_and_nothing_else_is() -> None:
 
 def test_a_stopped_chunk_lists_all_its_tags() -> None:
     recorded = Recorded(0, Records(stopped={(0, 0)}), {}, sent_to=1)
-    assert report_one(recorded).count(STOPPED[0]) == 3
+    assert report_one(recorded).count(f",{STOPPED[0]},") == 3

@@ -6,16 +6,17 @@ from unittest.mock import ANY
 
 import pytest
 
+from jobs.settle import MAX_WAIT, RETENTION_SECONDS
 from support.environment import worker_environment
 from template.deployment import Deployment
 from template.reading import of_type, properties
 from template.translate import ROOT, Template
 from template.watching import ENDPOINT_SERVICE, WORKER_SERVICE, alarms, own, watched
-from timpush.metrics import ENDPOINT, PROVEN_BY_CALLS, ROTATION, WORKER
+from timpush.metrics import ENDPOINT, JOBS, PROVEN_BY_CALLS, ROTATION, WORKER
 from timpush.settings import read_settings
 
 RUNBOOK = (ROOT / "docs/operations.md").read_text()
-PARTS = ("Meaning", "Look", "Mend", "Confirm")
+PARTS = ("Meaning", "Look", "Fix", "Confirm")
 IN_FLIGHT_LIMIT = 120_000
 AWS_METRICS = {
     "AWS/SQS": {
@@ -24,6 +25,12 @@ AWS_METRICS = {
         "ApproximateAgeOfOldestMessage",
     },
     "AWS/Lambda": {"Errors", "Throttles", "Duration", "ConcurrentExecutions", "Invocations"},
+    "AWS/States": {
+        "ExecutionsStarted",
+        "ExecutionsSucceeded",
+        "ExecutionsFailed",
+        "ExecutionsAborted",
+    },
     "AWS/ApiGateway": {"Count", "4XXError", "5XXError", "Latency"},
 }
 """Metrics of AWS itself, by the documentation of each service (2026-11)."""
@@ -48,6 +55,9 @@ EXPECTED = {
     "TimPushDownAlarm",
     "OddRepliesAlarm",
     "Endpoint5xxAlarm",
+    "JobFailedAlarm",
+    "JobStalledAlarm",
+    "StartJobErrorsAlarm",
 }
 ACTIONS = [
     {"Fn::If": ["HasAlarmTopic", {"Ref": "AlarmTopicArn"}, {"Ref": "AWS::NoValue"}]},
@@ -70,13 +80,13 @@ def test_these_alarms_are_there(monitoring: Template) -> None:
 def test_each_metric_that_is_watched_is_emitted(monitoring: Template) -> None:
     found = own(monitoring)
     assert set(found) == {WORKER_SERVICE, ENDPOINT_SERVICE}
-    assert found[WORKER_SERVICE] <= set(WORKER) | set(ROTATION)
+    assert found[WORKER_SERVICE] <= set(WORKER) | set(ROTATION) | set(JOBS)
     assert found[ENDPOINT_SERVICE] <= set(ENDPOINT)
 
 
 def test_each_metric_that_is_emitted_is_watched(monitoring: Template) -> None:
     found = own(monitoring)
-    assert found[WORKER_SERVICE] >= set(WORKER) | set(ROTATION)
+    assert found[WORKER_SERVICE] >= set(WORKER) | set(ROTATION) | set(JOBS)
     assert found[ENDPOINT_SERVICE] >= set(ENDPOINT)
 
 
@@ -150,7 +160,26 @@ def test_every_function_has_its_errors_watched(translated: Template, monitoring:
         for one in watched(monitoring)
         if one.where in EXPECTED and (one.namespace, one.name) == ("AWS/Lambda", "Errors")
     }
-    assert seen == functions
+    assert seen == functions | {"${StartJobFunctionName}"}
+
+
+def test_jobs_are_watched_by_their_execution_and_their_start(
+    translated: Template, jobs: Template, monitoring: Template
+) -> None:
+    """Errors of a step fail the execution, which waits for it."""
+    given = properties(translated, "Monitoring")["Parameters"]
+    for name, output, resource in (
+        ("JobsStateMachineArn", "StateMachineArn", "JobsStateMachine"),
+        ("StartJobFunctionName", "StartJobFunctionName", "StartJob"),
+    ):
+        assert given[name] == {"Fn::GetAtt": ["Jobs", f"Outputs.{output}"]}
+        assert jobs["Outputs"][output]["Value"] == {"Ref": resource}
+    failed = properties(monitoring, "JobFailedAlarm")
+    assert failed["Dimensions"] == [
+        {"Name": "StateMachineArn", "Value": {"Ref": "JobsStateMachineArn"}}
+    ]
+    definition = jobs["Resources"]["JobsStateMachine"]["Properties"]["Definition"]
+    assert "TimeoutSeconds" not in definition  # else executions that time out would be missed
 
 
 def test_it_gets_each_of_its_parameters(translated: Template, monitoring: Template) -> None:
@@ -243,6 +272,14 @@ class TestNumbers:
         assert (alarm["DatapointsToAlarm"], alarm["TreatMissingData"]) == (1, "notBreaching")
         cap = translated["Parameters"]["RetryCapSeconds"]["Default"]
         assert alarm["Period"] * alarm["EvaluationPeriods"] >= cap
+
+    def test_a_job_is_stalled_after_an_hour_of_looks_without_progress(
+        self, monitoring: Template
+    ) -> None:
+        alarm = properties(monitoring, "JobStalledAlarm")
+        assert (alarm["Threshold"], alarm["Statistic"]) == (3_600, "Maximum")
+        assert alarm["Period"] > 2 * MAX_WAIT
+        assert 3_600 + alarm["Period"] < RETENTION_SECONDS
 
 
 class TestTopic:

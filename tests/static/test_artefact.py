@@ -13,18 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from template.reading import of_type
-from template.translate import ROOT, Template
+from template.reading import functions, of_type
+from template.translate import ROOT, TEMPLATES, Template, load
 
 BUILD_SECONDS = 180
 RUNTIME = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six.py", "urllib3")
 """What the Python runtime of Lambda has beside the standard library."""
 FUNCTIONS = ("RemoveTagsWorker", "RemoveTagsEndpoint", "RotateUserSig")
-STEPS = {
-    *("StartJob", "PlanJob", "CheckRange", "DecideJob", "SendRange", "SettleJob"),
-    *("ReportRange", "FinishJob", "FailJob"),
-}
-"""Functions of jobs: one package, a module each."""
 COMPILED = {".so", ".pyd", ".dylib"}
 UNCHECKED_HASH = b"\x01\x00\x00\x00"
 """The flags of bytecode that holds without a look at its source (PEP 552)."""
@@ -76,13 +71,16 @@ def runtime(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_every_function_and_the_layer_are_built(built: Path, written: Template) -> None:
-    functions = of_type(written, "AWS::Serverless::Function")
-    assert set(functions) == {*FUNCTIONS, *STEPS}
+def test_every_function_and_the_layer_are_built(
+    built: Path, written: Template, written_jobs: Template
+) -> None:
+    assert set(functions(written)) == set(FUNCTIONS)
+    steps = {path.name for path in (built / "Jobs").iterdir() if path.is_dir()}
+    assert steps == set(functions(written_jobs))
     layers = of_type(written, "AWS::Serverless::LayerVersion")
     folders = {path.name for path in built.iterdir() if path.is_dir()}
     nested = of_type(written, "AWS::Serverless::Application")
-    assert folders == {*functions, *layers, *nested}
+    assert folders == {*FUNCTIONS, *layers, *nested}
 
 
 def test_layer_holds_no_compiled_code_and_nothing_of_the_building_machine(built: Path) -> None:
@@ -130,12 +128,14 @@ def test_layer_holds_exactly_what_is_pinned(built: Path) -> None:
     assert {(one.name.replace("_", "-").lower(), one.version) for one in found} == set(pinned)
 
 
-def test_functions_hold_their_own_code_alone(built: Path, written: Template) -> None:
-    for name, function in of_type(written, "AWS::Serverless::Function").items():
-        source = ROOT / function["Properties"]["CodeUri"]
+@pytest.mark.parametrize(("template", "folder"), [("template", ""), ("jobs", "Jobs")])
+def test_functions_hold_their_own_code_alone(built: Path, template: str, folder: str) -> None:
+    path = TEMPLATES[template]
+    for name, (code, _) in functions(load(path)).items():
+        source = (path.parent / code).resolve()
         expected = {Path(source.name, path.name) for path in source.glob("*.py")}
-        files = {path.relative_to(built / name) for path in (built / name).rglob("*.*")}
-        assert files == expected
+        place = built / folder / name
+        assert {path.relative_to(place) for path in place.rglob("*.*")} == expected
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -24,8 +24,11 @@ def rows(heading: str) -> list[str]:
     return re.findall(r"^\| `.+\|$", section, re.MULTILINE)
 
 
-def test_every_resource_is_listed(written: Template, written_monitoring: Template) -> None:
+def test_every_resource_is_listed(
+    written: Template, written_jobs: Template, written_monitoring: Template
+) -> None:
     assert rows("What runs (`template.yaml`)") == resource_rows(written)
+    assert rows("What runs jobs (`jobs/template.yaml`)") == resource_rows(written_jobs)
     assert rows("What watches (`monitoring/template.yaml`)") == resource_rows(written_monitoring)
 
 
@@ -38,7 +41,8 @@ def test_each_parameter_that_it_names_exists(written: Template) -> None:
 
 
 @pytest.mark.parametrize(
-    "service", ["logs", "cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com"]
+    "service",
+    ["logs", "cloudwatch.amazonaws.com", "events.amazonaws.com", "sns.amazonaws.com", "dynamodb"],
 )
 def test_the_key_policy_names_each_service_that_uses_the_key(service: str) -> None:
     policy: Any = DOCUMENT.partition("## A key of your own")[2].partition("\n## ")[0]

@@ -105,7 +105,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def files(
-    written: Template, translated: Template, monitoring: Template, folder: Path
+    written: Template, translated: Template, jobs: Template, monitoring: Template, folder: Path
 ) -> list[Path]:
     """The templates as written and as translated, and the first with faults."""
     planted = copy.deepcopy(written)
@@ -113,6 +113,7 @@ def files(
         plant(planted, path, value)
     templates = {
         "translated": translated,
+        "translated_jobs": jobs,
         "translated_monitoring": monitoring,
         "planted": planted,
         "planted_translated": translate(planted),
@@ -136,15 +137,18 @@ def without_skips(files: list[Path], folder: Path) -> Found:
 
 @pytest.mark.parametrize(
     "file",
-    ["template.yaml", "monitoring.yaml", "translated.json", "translated_monitoring.json"],
+    [f"{name}.yaml" for name in TEMPLATES]
+    + ["translated.json", "translated_jobs.json", "translated_monitoring.json"],
 )
 def test_nothing_is_found(findings: Found, file: str) -> None:
     assert findings[file] == set()
 
 
-@pytest.mark.parametrize("file", ["template.yaml", "translated.json"])
-def test_each_skip_is_needed(without_skips: Found, file: str) -> None:
-    assert {check for _, check in without_skips[file]} == set(skipped())
+@pytest.mark.parametrize(
+    "names", [("template.yaml", "jobs.yaml"), ("translated.json", "translated_jobs.json")]
+)
+def test_each_skip_is_needed(without_skips: Found, names: tuple[str, str]) -> None:
+    assert {check for name in names for _, check in without_skips[name]} == set(skipped())
 
 
 @pytest.mark.parametrize("fault", PLANTED)
@@ -162,10 +166,10 @@ def test_each_skip_has_its_reason() -> None:
 
 def test_nothing_is_skipped_elsewhere() -> None:
     assert [path.name for path in ROOT.glob(".checkov*")] == [CONFIGURATION.name]
-    for path in ("Makefile", ".ci/run", "template.yaml", "monitoring/template.yaml"):
-        text = (ROOT / path).read_text(encoding="utf-8")
+    for path in (ROOT / "Makefile", ROOT / ".ci/run", *TEMPLATES.values()):
+        text = path.read_text(encoding="utf-8")
         assert "--skip-check" not in text
-        assert not re.search(r"checkov:\s*skip", text)
+        assert not re.search(r"checkov:\s*skip", text)  # neither in a comment nor in Metadata
 
 
 def test_make_check_runs_it_on_the_templates_as_written_and_as_translated() -> None:
@@ -180,5 +184,6 @@ def test_make_check_runs_it_on_the_templates_as_written_and_as_translated() -> N
     text = done.stdout.replace("\\\n", " ")
     (line,) = (line for line in text.splitlines() if "bin/checkov" in line)
     assert "--config-file .checkov.yaml" in line
-    assert line.endswith("--file template.yaml monitoring/template.yaml .aws-sam/translated/*.json")
+    files = [str(path.relative_to(ROOT)) for path in TEMPLATES.values()]
+    assert line.endswith(f"--file {' '.join(files)} .aws-sam/translated/*.json")
     assert "template.translate .aws-sam/translated" in text

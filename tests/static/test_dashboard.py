@@ -46,6 +46,9 @@ def test_it_answers_what_an_operator_asks(monitoring: Template) -> None:
         "Latency of calls",
         "Dead-letter queue",
         "Endpoint: requests",
+        "Jobs: executions",
+        "Jobs: how they ended",
+        "Jobs: longest time without progress",
     }
 
 

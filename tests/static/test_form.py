@@ -19,31 +19,41 @@ NAME_PROPERTIES = {
     "RoleName",
     "TopicName",
 }
-STATEFUL = ("AWS::SQS::Queue", "AWS::SecretsManager::Secret", "AWS::Logs::LogGroup")
+STATEFUL = (
+    "AWS::SQS::Queue",
+    "AWS::SecretsManager::Secret",
+    "AWS::Logs::LogGroup",
+    "AWS::DynamoDB::Table",
+)
 
 
-def test_no_name_is_fixed_so_two_stacks_fit_into_one_account(translated: Template) -> None:
-    for resource in translated["Resources"].values():
+def test_no_name_is_fixed_so_two_stacks_fit_into_one_account(application: Template) -> None:
+    for resource in application["Resources"].values():
         if resource["Type"] in ("AWS::Lambda::EventSourceMapping", "AWS::Lambda::Permission"):
             continue  # its FunctionName names another resource
         for name in NAME_PROPERTIES & set(resource["Properties"]):
             assert "${AWS::StackName}" in json.dumps(resource["Properties"][name])
 
 
-def test_arns_that_are_written_out_hold_in_every_partition(written: Template) -> None:
-    arns = [text for text in strings(written["Resources"]) if re.search(r"\barn:", text)]
+def test_arns_that_are_written_out_hold_in_every_partition(
+    written: Template, written_jobs: Template
+) -> None:
+    texts = [text for one in (written, written_jobs) for text in strings(one["Resources"])]
+    arns = [text for text in texts if re.search(r"\barn:", text)]
     assert arns
     assert all(arn.startswith("arn:${AWS::Partition}:") for arn in arns)
 
 
-def test_no_account_and_no_region_is_written(written: Template) -> None:
-    for section in ("Resources", "Outputs", "Globals"):
-        assert not re.search(r"\b\d{12}\b|\b[a-z]{2}-[a-z]+-\d\b", json.dumps(written[section]))
+def test_no_account_and_no_region_is_written(written: Template, written_jobs: Template) -> None:
+    for template in (written, written_jobs):
+        for section in {"Resources", "Outputs", "Globals"} & set(template):
+            text = json.dumps(template[section])
+            assert not re.search(r"\b\d{12}\b|\b[a-z]{2}-[a-z]+-\d\b", text)
 
 
 @pytest.mark.parametrize("section", ["Parameters", "Outputs"])
-def test_each_has_a_description(translated: Template, section: str) -> None:
-    for name, one in translated[section].items():
+def test_each_has_a_description(application: Template, section: str) -> None:
+    for name, one in application[section].items():
         assert len(one["Description"]) >= 20, name
         assert len(one["Description"]) <= 4_000, name
 
@@ -73,11 +83,24 @@ def test_each_parameter_is_in_one_group_and_has_a_label(translated: Template) ->
     assert all(group["Label"]["default"] for group in interface["ParameterGroups"])
 
 
-def test_each_parameter_is_used(written: Template) -> None:
-    used = {key: written[key] for key in ("Conditions", "Globals", "Resources")}
-    text = json.dumps(used)
-    for name in written["Parameters"]:
-        assert f'{{"Ref": "{name}"}}' in text, name
+def test_each_parameter_is_used(written: Template, written_jobs: Template) -> None:
+    for template in (written, written_jobs):
+        used = [template.get(key) for key in ("Conditions", "Globals", "Resources")]
+        text = json.dumps(used)
+        for name in template["Parameters"]:
+            assert f'{{"Ref": "{name}"}}' in text or f"${{{name}}}" in text, name
+
+
+def test_the_application_of_jobs_gets_each_of_its_parameters(
+    translated: Template, written_jobs: Template
+) -> None:
+    given = translated["Resources"]["Jobs"]["Properties"]["Parameters"]
+    assert set(given) == set(written_jobs["Parameters"])
+
+
+def test_logs_of_jobs_are_deleted_with_the_stack(jobs: Template) -> None:
+    for group in of_type(jobs, "AWS::Logs::LogGroup").values():
+        assert (group["DeletionPolicy"], group["UpdateReplacePolicy"]) == ("Delete", "Retain")
 
 
 @pytest.mark.parametrize("kind", STATEFUL)

@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from template.reading import allowed, of_type, properties
-from template.translate import ROOT, Template
+from template.reading import allowed, functions, of_type, properties
+from template.translate import TEMPLATES, Template, load
 from timpush.settings import read_settings
 from timpush.tencent.regions import HOSTS
 
@@ -34,34 +34,43 @@ def variables(translated: Template) -> dict[str, Any]:
     return found
 
 
-def test_functions_run_on_the_same_runtime(translated: Template) -> None:
-    for function in of_type(translated, "AWS::Lambda::Function").values():
+def test_functions_run_on_the_same_runtime(application: Template) -> None:
+    for function in of_type(application, "AWS::Lambda::Function").values():
         assert function["Properties"]["Runtime"] == "python3.13"
         assert function["Properties"]["Architectures"] == ["arm64"]
 
 
-def test_each_function_ships_as_the_package_that_its_folder_is(written: Template) -> None:
+@pytest.mark.parametrize("name", ["template", "jobs"])
+def test_each_function_ships_as_the_package_that_its_folder_is(name: str) -> None:
     """The steps of jobs are one package, and a module each; others have theirs in `app`."""
-    for function in of_type(written, "AWS::Serverless::Function").values():
-        folder = ROOT / function["Properties"]["CodeUri"]
-        package, module, name = function["Properties"]["Handler"].split(".")
-        assert (package, name) == (folder.name, "lambda_handler")
+    path = TEMPLATES[name]
+    for code, handler in functions(load(path)).values():
+        folder = path.parent / code
+        package, module, function = handler.split(".")
+        assert (package, function) == (folder.name, "lambda_handler")
         assert (module == "app") == (package != "jobs")
         assert (folder / f"{module}.py").is_file()
 
 
-def test_functions_share_one_layer_for_their_runtime(translated: Template) -> None:
+def test_functions_share_one_layer_for_their_runtime(translated: Template, jobs: Template) -> None:
     ((name, layer),) = of_type(translated, "AWS::Lambda::LayerVersion").items()
     assert layer["Properties"]["CompatibleRuntimes"] == ["python3.13"]
     assert layer["Properties"]["CompatibleArchitectures"] == ["arm64"]
     for function in of_type(translated, "AWS::Lambda::Function").values():
         assert function["Properties"]["Layers"] == [{"Ref": name}]
+    for function in of_type(jobs, "AWS::Lambda::Function").values():
+        assert function["Properties"]["Layers"] == [{"Ref": "LayerArn"}]
+    given = properties(translated, "Jobs")["Parameters"]
+    assert given["LayerArn"] == {"Ref": name}
 
 
-def test_functions_log_to_groups_of_their_own_with_a_retention(translated: Template) -> None:
-    groups = of_type(translated, "AWS::Logs::LogGroup")
-    functions = of_type(translated, "AWS::Lambda::Function").values()
-    used = [one["Properties"]["LoggingConfig"]["LogGroup"]["Ref"] for one in functions]
+def test_functions_log_to_groups_of_their_own_with_a_retention(application: Template) -> None:
+    groups = of_type(application, "AWS::Logs::LogGroup")
+    logging = [
+        one["Properties"]["LoggingConfig"]
+        for one in of_type(application, "AWS::Lambda::Function").values()
+    ]
+    used = [one["LogGroup"]["Ref"] for one in logging]
     assert set(used) <= set(groups)
     assert len(set(used)) == len(used)
     for group in groups.values():

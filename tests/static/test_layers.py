@@ -32,7 +32,7 @@ IMPURE = frozenset(
         *("os", "subprocess", "aws_lambda_powertools"),
     }
 )
-LEVELS = {"tencent": 1, "removal": 2, "queue": 2, "settings": 3}
+LEVELS = {"tencent": 1, "removal": 2, "queue": 2, "jobs": 3, "settings": 3}
 """Of what is in the layer; its other modules are level 0. Settings know the limits of all else."""
 FUNCTIONS_LEVEL = 4
 

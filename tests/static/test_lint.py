@@ -53,8 +53,8 @@ def found(written: Template) -> list[str]:
     return lint(translate(planted))
 
 
-def test_translated_template_is_clean(translated: Template) -> None:
-    assert lint(translated) == []
+def test_translated_template_is_clean(application: Template) -> None:
+    assert lint(application) == []
 
 
 @pytest.mark.parametrize("fault", PLANTED)

@@ -9,7 +9,7 @@ from support.environment import worker_environment
 from template.reading import allowed, of_type
 from template.translate import ROOT, Template
 from template.watching import alarms
-from timpush.metrics import ENDPOINT, ROTATION, WORKER
+from timpush.metrics import ENDPOINT, JOBS, ROTATION, WORKER
 from timpush.settings import Settings, read_settings
 
 TEXT = (ROOT / "docs/operations.md").read_text()
@@ -57,6 +57,7 @@ def test_the_monthly_cost_counts_what_there_is(translated: Template, monitoring:
     expected = {
         "metrics of the worker and the rotation": len(WORKER),
         "metrics of the endpoint": len(ENDPOINT),
+        "metrics of jobs": len(JOBS),
         "alarms": by_condition.count(None),
         "alarm on the budget, with `WatchBudget`": by_condition.count("HasBudgetAlarm"),
         "alarms of the endpoint": by_condition.count("HasApi"),
@@ -114,20 +115,3 @@ def test_each_saved_query_is_described(monitoring: Template) -> None:
     names = {one["Properties"]["Name"]["Fn::Sub"] for one in queries}
     assert names == {f"${{ServiceName}}/{row[0]}" for row in table("Saved queries")}
     assert all(one["Condition"] == "HasSavedQueries" for one in queries)
-
-
-def test_each_link_within_it_leads_somewhere() -> None:
-    headings = {
-        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
-        for heading in re.findall(r"^##+ (.+)$", TEXT, re.MULTILINE)
-    }
-    links = set(re.findall(r"\]\(#([\w-]+)\)", TEXT))
-    assert links
-    assert links <= headings
-
-
-def test_sections_of_other_documents_that_it_names_exist() -> None:
-    named = re.findall(r"(README\.md|docs/\w+\.md), \"([^\"]+)\"", " ".join(TEXT.split()))
-    assert named
-    for path, heading in named:
-        assert re.search(rf"^##+ {re.escape(heading)}$", (ROOT / path).read_text(), re.MULTILINE)

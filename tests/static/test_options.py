@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from template.deployment import Deployment
-from template.reading import as_list
+from template.reading import as_list, of_type
 from template.translate import Template
 
 ACCOUNT = "111122223333"
@@ -102,6 +102,10 @@ class TestNetwork:
                 "SecurityGroupIds": {"Ref": "SecurityGroupIds"},
             }
 
+    def test_steps_of_jobs_call_aws_alone_and_run_in_no_vpc(self, jobs: Template) -> None:
+        for function in of_type(jobs, "AWS::Lambda::Function").values():
+            assert "VpcConfig" not in function["Properties"]
+
     def test_roles_get_the_rights_of_lambdas_own_policy_for_it(self, translated: Template) -> None:
         """Those of AWSLambdaVPCAccessExecutionRole, less the logs, which are given already."""
         deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY, **NETWORK)
@@ -184,9 +188,77 @@ class TestKey:
             via[role] = {one["Fn::Sub"].partition(".")[0] for one in services}
         assert via == {
             "RotateUserSigRole": {"secretsmanager"},
-            "RemoveTagsWorkerRole": {"secretsmanager", "sqs"},
-            "RemoveTagsEndpointRole": {"secretsmanager", "sqs"},
+            "RemoveTagsWorkerRole": {"secretsmanager", "sqs", "dynamodb"},
+            "RemoveTagsEndpointRole": {"secretsmanager", "sqs", "dynamodb", "s3"},
         }
+
+    def test_by_default_bucket_and_table_of_jobs_have_keys_of_aws(
+        self, translated: Template
+    ) -> None:
+        deployment = Deployment(translated)
+        assert bucket_encryption(deployment) == {
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "AES256"}
+        }
+        assert "SSESpecification" not in deployment.properties("JobsTable")
+
+    def test_the_key_encrypts_bucket_and_table_of_jobs(self, translated: Template) -> None:
+        deployment = Deployment(translated, KmsKeyArn=KEY)
+        assert bucket_encryption(deployment) == {
+            "ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": KMS},
+            "BucketKeyEnabled": True,
+        }
+        assert deployment.properties("JobsTable")["SSESpecification"] == {
+            "SSEEnabled": True,
+            "SSEType": "KMS",
+            "KMSMasterKeyId": KMS,
+        }
+
+    def test_jobs_get_the_key_and_encrypt_their_logs_with_it(
+        self, translated: Template, jobs: Template
+    ) -> None:
+        assert translated["Resources"]["Jobs"]["Properties"]["Parameters"]["KmsKeyArn"] == KMS
+        for group in Deployment(jobs).of_type("AWS::Logs::LogGroup").values():
+            assert "KmsKeyId" not in group
+        for group in Deployment(jobs, KmsKeyArn=KEY).of_type("AWS::Logs::LogGroup").values():
+            assert group["KmsKeyId"] == KMS
+
+    def test_a_step_uses_the_key_as_far_as_it_reads_and_writes(self, jobs: Template) -> None:
+        assert Deployment(jobs).may(KMS) == {}
+        read, write = {"kms:Decrypt"}, {"kms:Decrypt", "kms:GenerateDataKey"}
+        expected = {}
+        for role, services in services_used(Deployment(jobs)).items():
+            if services & {"dynamodb", "s3", "sqs"}:
+                expected[role] = read
+            if services & {"s3:PutObject", "sqs:SendMessage"}:
+                expected[role] = write
+        found = Deployment(jobs, KmsKeyArn=KEY).may(KMS)
+        assert found == expected
+        assert "StartJobRole" not in found
+        assert len(found) == len(of_type(jobs, "AWS::IAM::Role")) - 1
+
+    def test_a_step_uses_the_key_through_services_alone(self, jobs: Template) -> None:
+        for role in Deployment(jobs, KmsKeyArn=KEY).of_type("AWS::IAM::Role").values():
+            for statement in role["Policies"][0]["PolicyDocument"]["Statement"]:
+                if statement["Resource"] == KMS:
+                    via = statement["Condition"]["StringEquals"]["kms:ViaService"]
+                    services = {one["Fn::Sub"].partition(".")[0] for one in via}
+                    assert services <= {"dynamodb", "s3", "sqs"}
+
+
+def bucket_encryption(deployment: Deployment) -> dict[str, Any]:
+    encryption = deployment.properties("JobsBucket")["BucketEncryption"]
+    (rule,) = encryption["ServerSideEncryptionConfiguration"]
+    assert isinstance(rule, dict)
+    return rule
+
+
+def services_used(deployment: Deployment) -> dict[str, set[str]]:
+    """Role -> its actions, and the services that they are of."""
+    found: dict[str, set[str]] = {}
+    for role, actions, _ in deployment.rights():
+        used = found.setdefault(role, set())
+        used.update(actions, (one.partition(":")[0] for one in actions))
+    return found
 
 
 class TestReservedConcurrency:

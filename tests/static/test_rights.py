@@ -30,9 +30,9 @@ TRACES = (["xray:PutTraceSegments", "xray:PutTelemetryRecords"], "*")
 SECRET = {"Fn::If": ["CreateSecret", {"Ref": "UserSigSecret"}, {"Ref": "SecretArn"}]}
 
 
-def test_every_function_names_a_role_of_its_own(translated: Template) -> None:
-    roles = of_type(translated, "AWS::IAM::Role")
-    functions = of_type(translated, "AWS::Lambda::Function").values()
+def test_every_function_names_a_role_of_its_own(application: Template) -> None:
+    roles = of_type(application, "AWS::IAM::Role")
+    functions = of_type(application, "AWS::Lambda::Function").values()
     named = [one["Properties"]["Role"]["Fn::GetAtt"] for one in functions]
     named += [[name, "Arn"] for name in roles if not is_taken_by(roles[name], "lambda")]
     assert sorted(named) == sorted([name, "Arn"] for name in roles)
@@ -101,8 +101,8 @@ def is_narrow(statement: Statement) -> bool:
     return "*" not in json.dumps(resources).replace('/*"', '"')  # what is below a folder
 
 
-def test_no_right_is_wider_than_it_needs_to_be(translated: Template) -> None:
-    for role in of_type(translated, "AWS::IAM::Role").values():
+def test_no_right_is_wider_than_it_needs_to_be(application: Template) -> None:
+    for role in of_type(application, "AWS::IAM::Role").values():
         assert "ManagedPolicyArns" not in role["Properties"]
         assert [one for one in statements(role) if not is_narrow(one)] == []
 
@@ -130,17 +130,18 @@ def test_a_wildcard_is_narrow_for_x_ray_and_network_interfaces_alone(
 
 
 def test_no_policy_of_a_resource_lets_everybody_in(
-    translated: Template, monitoring: Template
+    translated: Template, jobs: Template, monitoring: Template
 ) -> None:
-    found = [one for template in (translated, monitoring) for one in resource_statements(template)]
+    templates = (translated, jobs, monitoring)
+    found = [one for template in templates for one in resource_statements(template)]
     assert len(found) > 1
     for name, statement in found:
         if statement["Effect"] == "Allow" and "*" in strings(statement["Principal"]):
             assert statement["Condition"] == ORGANIZATION, name
 
 
-def test_a_service_invokes_a_function_only_for_what_is_named(translated: Template) -> None:
-    for name, one in of_type(translated, "AWS::Lambda::Permission").items():
+def test_a_service_invokes_a_function_only_for_what_is_named(application: Template) -> None:
+    for name, one in of_type(application, "AWS::Lambda::Permission").items():
         permission = one["Properties"]
         assert permission["Principal"].endswith(".amazonaws.com"), name
         assert "SourceArn" in permission, name
@@ -162,10 +163,11 @@ def resource_statements(translated: Template) -> Iterator[tuple[str, Statement]]
                 yield name, statement["Fn::If"][1] if "Fn::If" in statement else statement
 
 
-def test_rights_are_written_in_the_roles_alone(translated: Template) -> None:
+def test_rights_are_written_in_the_roles_alone(translated: Template, jobs: Template) -> None:
     """But for those to start a map: they name the state machine, which names its role."""
     policies = {"AWS::IAM::Policy", "AWS::IAM::ManagedPolicy", "AWS::IAM::RolePolicy"}
-    found = {name for name, one in translated["Resources"].items() if one["Type"] in policies}
+    resources = translated["Resources"] | jobs["Resources"]
+    found = {name for name, one in resources.items() if one["Type"] in policies}
     assert found == {"JobsStateMachineMaps"}
 
 
@@ -180,8 +182,8 @@ def is_taken_by(role: Any, service: str) -> bool:
     return bool(statement == expected)
 
 
-def test_only_its_service_takes_on_a_role_and_within_the_boundary(translated: Template) -> None:
-    for name, role in of_type(translated, "AWS::IAM::Role").items():
+def test_only_its_service_takes_on_a_role_and_within_the_boundary(application: Template) -> None:
+    for name, role in of_type(application, "AWS::IAM::Role").items():
         assert is_taken_by(role, "states" if name == "JobsStateMachineRole" else "lambda")
         assert role["Properties"]["PermissionsBoundary"] == {
             "Fn::If": [

@@ -8,10 +8,10 @@ from template.translate import ROOT, Template
 RIGHTS = ["xray:PutTraceSegments", "xray:PutTelemetryRecords"]
 
 
-def test_every_function_is_traced_and_may_send_its_traces(translated: Template) -> None:
-    for name, function in of_type(translated, "AWS::Lambda::Function").items():
+def test_every_function_is_traced_and_may_send_its_traces(application: Template) -> None:
+    for name, function in of_type(application, "AWS::Lambda::Function").items():
         assert function["Properties"]["TracingConfig"] == {"Mode": "Active"}, name
-        role = translated["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]
+        role = application["Resources"][function["Properties"]["Role"]["Fn::GetAtt"][0]]
         assert "ManagedPolicyArns" not in role["Properties"]
         found = [one for one in statements(role) if one["Sid"] == "SendTraces"]
         assert [as_list(one["Action"]) for one in found] == [RIGHTS], name

@@ -1,8 +1,8 @@
 """Every metric of the application, as data: who emits it, its unit, and what it says.
 
-Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker and rotation,
-`<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic, and so
-is the cost (CloudWatch bills each by the month). docs/operations.md lists them.
+Namespace `TimPushRemoveTag`, one dimension, `service`: the stack's name for worker, rotation and
+jobs, `<stack>-endpoint` for the endpoint. So the number of series is fixed, whatever the traffic,
+and so is the cost (CloudWatch bills each by the month). docs/reference.md lists them.
 """
 
 from collections.abc import Mapping
@@ -63,6 +63,19 @@ ENDPOINT = {
     "UsersQueued": Metric("Count", "users put onto the queue"),
     "UsersUnaccounted": Metric("Count", "users whom the queue did not take: to be sent again"),
     **_CALLS,
+}
+
+JOBS_ENDED = {"done": "JobsFinished", "failed": "JobsFailed", "stopped": "JobsStopped"}
+"""State in which a job ended -> the metric that counts it."""
+JOB_IDLE_SECONDS = "JobSecondsWithoutProgress"
+
+JOBS = {
+    "JobsFinished": Metric("Count", "jobs that ended as `done`"),
+    "JobsFailed": Metric("Count", "jobs that ended as `failed`"),
+    "JobsStopped": Metric("Count", "jobs that ended as `stopped`"),
+    JOB_IDLE_SECONDS: Metric(
+        "Seconds", "since a message of a job was last settled; one value a look at a running job"
+    ),
 }
 
 ROTATION = {USERSIG_SECONDS_LEFT: _CALLS[USERSIG_SECONDS_LEFT]}

@@ -30,7 +30,7 @@ MAX_DETAIL_BYTES = 350_000
 
 https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/Constraints.html (2026-11).
 """
-STOPPED = ("Stopped", "the job was stopped before a worker removed it")
+STOPPED = ("stopped", "the job was stopped before a worker removed it")
 """The code and reason of users whose message was dropped."""
 MAX_SUMMARIES = 2_000
 """Of an item: some 50 bytes each."""
