@@ -93,7 +93,7 @@ help: ## List the targets
 	@printf '\nTimes are of two processor cores; the first run of a target also sets it up (about a minute).\n'
 
 ##@ Try it
-run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, remove the tags of 5,000 users (30 s)
+run: $(TOOLS) $(BUILT) ## Deploy to an emulator on this machine, remove the tags of 5,000 users, and of a file of 5,000 (1 min)
 	@$(LOCAL) $(BIN)/python -m local.run $(ARGS)
 
 local: $(TOOLS) $(BUILT) ## The same set-up, left running, with commands to try (until Ctrl-C)
@@ -134,8 +134,9 @@ trouble: .venv/.stamp ## Measure the pace while TIMPush fails in part, next to t
 budget: .venv/.stamp .tools/ministack/.stamp ## Measure how much of the call budget a full queue uses (3 min; ARGS="--cpu 0.29": on Lambda's share of a processor)
 	@$(LOCAL) $(BIN)/python -m reliability.budget $(ARGS)
 
-chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong (2 min)
+chaos: .venv/.stamp .tools/ministack/.stamp ## Remove the tags of 100,000 users while everything goes wrong, by messages and by a job (4 min)
 	@$(LOCAL) $(BIN)/python -m reliability.chaos $(ARGS)
+	@$(LOCAL) $(BIN)/python -m reliability.chaos_job $(ARGS)
 
 bench: $(TOOLS) $(BUILT) ## Compare with the other ways to do it (15 min; ARGS=--write: update docs/benchmarks.md and README.md)
 	@$(LOCAL) $(BIN)/python -m benchmarks $(ARGS)

@@ -17,7 +17,9 @@ from remove_tags_worker.batch import Batch
 from timpush.aws import DYNAMODB_THREADS, make_dynamodb
 from timpush.jobs.chunks import STOPPED, ChunkId, Settlement, read_chunk_id
 from timpush.messages import UserTags
+from timpush.outcomes import Outcome
 from timpush.queue.attributes import CHUNK, JOB_ID, read_attribute
+from timpush.tencent.codes import meaning
 
 if TYPE_CHECKING:
     from timpush.jobs.table import Table
@@ -172,7 +174,8 @@ def record_job(
 def settle(batch: Batch, key: int) -> Settlement:
     """What became of a message that was not wholly removed, or is a rest itself."""
     rejected = [
-        (account, tag, str(one.code), one.text) for account, tag, one in batch.rejected.get(key, ())
+        (account, tag, str(one.code), explain(one))
+        for account, tag, one in batch.rejected.get(key, ())
     ]
     places = {(account, tag) for account, tag, *_ in rejected}
     users = batch.documents[key].users
@@ -180,6 +183,11 @@ def settle(batch: Batch, key: int) -> Settlement:
     rest = batch.rests[key].users if key in batch.rests else []
     names = [message.attributes[CHUNK] for message in batch.successors.get(key, ())]
     return Settlement(rejected, rest, names, hit)
+
+
+def explain(outcome: Outcome) -> str:
+    """The reason in words; TIMPush's own are missing for users that it names in `ErrorList`."""
+    return ": ".join(filter(None, (meaning(outcome.code), outcome.text)))
 
 
 def drop(users: list[UserTags]) -> Settlement:

@@ -17,15 +17,16 @@ def accounts(users: int) -> Iterator[str]:
     return (f"user-{number:07d}" for number in range(users))
 
 
-def record(message: int, users: int) -> dict[str, Any]:
-    """A record of an event, with so many users."""
+def record(message: int, users: int, job_id: str = "", range_number: int = 0) -> dict[str, Any]:
+    """A record of an event, with so many users; with a job's id, a chunk of that range."""
     first = message * users
     rows = [
         {"To_Account": f"user-{number:07d}", "Tags": ["gold"]}
         for number in range(first, first + users)
     ]
     body = json.dumps({"UserTags": rows}, separators=(",", ":"))
-    made = made_up_record(f"00000000-0000-4000-8000-{message:012d}", body)
+    of_job = {"JobId": job_id, "Chunk": f"{range_number}:{message}"} if job_id else {}
+    made = made_up_record(f"00000000-0000-4000-8000-{message:012d}", body, **of_job)
     return made | {"receiptHandle": RECEIPT_HANDLE}
 
 
@@ -35,13 +36,13 @@ def body_bytes(users: int) -> int:
 
 
 @cache
-def event(messages: int, users: int) -> str:
-    """An event's JSON.
+def event(messages: int, users: int, job_id: str = "", range_number: int = 0) -> str:
+    """An event's JSON; its messages are a job's if that has an id.
 
     Raises:
         ValueError: it is larger than what Lambda takes.
     """
-    records = [record(message, users) for message in range(messages)]
+    records = [record(message, users, job_id, range_number) for message in range(messages)]
     text = json.dumps({"Records": records}, separators=(",", ":"))
     if len(text) > MAX_EVENT_BYTES:
         raise ValueError(f"{messages} messages of {users} users are {len(text)} bytes")

@@ -44,7 +44,8 @@ class File:
 
     def get_object(self, Range: str, **_: Any) -> Any:  # noqa: N803 - S3's own name
         first, last = map(int, Range.removeprefix("bytes=").split("-"))
-        return {"Body": io.BytesIO(self.data[first : last + 1])}
+        body = io.BytesIO(self.data[first : last + 1])
+        return {"Body": body, "ContentRange": f"bytes {first}-{last}/{len(self.data)}"}
 
     def put_object(self, **_: Any) -> None:
         """Take a small object."""

@@ -6,6 +6,7 @@ It prints "ready", then obeys one order a line, each a JSON object:
     first             messages of the first batch, when it is another
     begin, until      when to begin, and when to begin no further batch (of the monotonic clock)
     most              batches at most
+    job, range        the job whose messages they are, if any, and their byte range
 
 and prints what it did as a JSON list with a row a batch: messages, processor seconds of this
 process, seconds, messages reported as failed. Reading the event's JSON and writing the reply's,
@@ -45,8 +46,9 @@ class Context:
 def work(handler: Handler, order: dict[str, Any]) -> list[Row]:
     """Obey one order."""
     users, until = order["users"], order.get("until") or math.inf
-    later = event(order["messages"], users)
-    text = event(order["first"], users) if order.get("first") else later
+    job = order.get("job", ""), order.get("range", 0)
+    later = event(order["messages"], users, *job)
+    text = event(order["first"], users, *job) if order.get("first") else later
     wait_until(order.get("begin", 0.0))
     rows: list[Row] = []
     while time.monotonic() < until and len(rows) < order.get("most", math.inf):

@@ -1,6 +1,6 @@
 """Deploys the real template to an emulator on this machine and removes thousands of users' tags.
 
-    python -m local.run          send messages, wait for an empty queue, account for each user
+    python -m local.run          send messages, requests and a file, account for each user
     python -m local.run --stay   send nothing and stay up, with the commands to try
 
 Exit code 0 only when every user is accounted for in the stand-in's own store of tags.
@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from local import stay
 from local.emulator import emulator
+from local.job import run_job
 from local.request_cases import LATER, send_requests
 from local.rotation import rotate, store_key
 from local.screen import bar, line, status
@@ -73,7 +74,7 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
 
 
 def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
-    """Send the messages, wait until they are settled, print the summary; True when all is well."""
+    """Send the messages, then requests and a job's file; print the summary; True: all is well."""
     local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})
     local.timpush.refused_tags[POISON_TAG] = POISON_CODE
     sqs = local.client("sqs")
@@ -88,7 +89,9 @@ def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
     calls = len(local.timpush.received)
     say(f"the queue is empty after {seconds:.1f} s and {calls:,} calls to TIMPush")
     faults.extend(request(local, say))
-    summarize(work, calls, seconds, faults)
+    job = run_job(local, work.load_users)
+    faults.extend(job.faults)
+    summarize(work, calls, seconds, job, faults)
     if faults:
         show_log(local)
     return not faults

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterator
 from textwrap import fill
 
+from local.job import JobDone
 from local.screen import BOLD, FAINT, GREEN, RED, aligned, coloured, line
 from local.workload import Workload
 
@@ -16,16 +17,16 @@ NEXT = (
 )
 
 
-def summarize(work: Workload, calls: int, seconds: float, faults: list[str]) -> None:
+def summarize(work: Workload, calls: int, seconds: float, job: JobDone, faults: list[str]) -> None:
     """Print it all; `calls` to TIMPush, `seconds` from the first message to an empty queue."""
     line()
     line(coloured("What was proven" if not faults else "Not as expected", BOLD))
-    for text in proven(work) if not faults else faults[:20]:
+    for text in proven(work, job) if not faults else faults[:20]:
         mark = coloured("NO", RED) if faults else coloured("ok", GREEN)
         line(f"  {mark}  {fill(text, 92, subsequent_indent='      ')}")
     line()
     line(coloured("Figures", BOLD))
-    for text in aligned(figures(work, calls, seconds, faults)):
+    for text in aligned(figures(work, calls, seconds, job, faults)):
         line(text)
     line()
     line(coloured("Try next", BOLD))
@@ -34,7 +35,7 @@ def summarize(work: Workload, calls: int, seconds: float, faults: list[str]) -> 
         line(f"  {command:<{width}}  {coloured(what, FAINT)}")
 
 
-def proven(work: Workload) -> Iterator[str]:
+def proven(work: Workload, job: JobDone) -> Iterator[str]:
     """What a run without faults has shown, in sentences."""
     tags = sum(map(len, work.removed.values()))
     yield "sam deploy created the stack; its rotation signed and tested the UserSig that was used."
@@ -52,6 +53,11 @@ def proven(work: Workload) -> Iterator[str]:
     )
     yield f"{len(work.malformed)} malformed message is on the dead-letter queue as it was sent."
     yield "The endpoint removed, queued and refused what it had to."
+    yield (
+        f"A file of {job.users:,} users was a job: {job.document['Removed']:,} removed and "
+        f"{job.document['NotRemoved']:,} not, each named in its report with the reason, as in the "
+        "stand-in's store."
+    )
 
 
 def users_by_code(work: Workload) -> dict[str, set[str]]:
@@ -63,7 +69,7 @@ def users_by_code(work: Workload) -> dict[str, set[str]]:
 
 
 def figures(
-    work: Workload, calls: int, seconds: float, faults: list[str]
+    work: Workload, calls: int, seconds: float, job: JobDone, faults: list[str]
 ) -> list[tuple[str, str, str]]:
     """Rows of name, figure and what the figure is."""
     failing = {account for account, _, _ in work.parked}
@@ -77,5 +83,7 @@ def figures(
         ("tags to remove", f"{tags:,}", "about two a user"),
         ("calls to TIMPush", f"{calls:,}", "of up to 100 users, at most 100 a second"),
         ("seconds", f"{seconds:.1f}", "on the emulator: no benchmark"),
+        ("users in the job's file", f"{job.users:,}", "from upload to report by the state machine"),
+        ("seconds of the job", f"{job.seconds:.1f}", "on the emulator: no benchmark"),
         ("every user accounted for", "no" if faults else "yes", "in the stand-in's store of tags"),
     ]

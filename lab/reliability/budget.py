@@ -1,13 +1,15 @@
 """How much of the budget a full queue uses, and whether calls ever start faster than allowed.
 
-    python -m reliability.budget [--budget 100 ...] [--latency 0.1 ...] [--cpu 0.29]
+    python -m reliability.budget [--budget 100 ...] [--latency 0.1 ...] [--cpu 0.29] [--jobs]
 
 For each budget (calls a second of all workers) and latency (seconds TIMPush takes), as many
 processes as the concurrency run the real handler, batch after batch of messages of 100 users,
 against a stand-in for TIMPush that allows 100 calls a second. A measurement lasts a quarter of a
 batch: the batches of the processes end at different times, so one of them ends within it. Exit
 code 0 only if starts never exceed the budget in any second and no user was acknowledged in vain.
-With `--cpu` (root on Linux only) each process gets that part of a processor, as on Lambda.
+With `--cpu` (root on Linux only) each process gets that part of a processor, as on Lambda. With
+`--jobs` each case is measured again with the messages of a job, whose ends the workers record in an
+emulated table; then, in every case, all acknowledged messages must be recorded.
 """
 
 import argparse
@@ -27,6 +29,8 @@ from reliability.budget_worker import LAST_CALL_SECONDS, USERS, account
 from reliability.cpu_share import limited
 from reliability.processes import control, end, exit_on_sigterm, read_line, serving, start
 from support.environment import worker_environment
+from support.job_store import JobStore, sent_job
+from timpush.jobs.table import read_records
 
 BUDGETS = (100, 96, 90, 80, 60)
 LATENCIES = (0.1, 0.3)
@@ -34,13 +38,15 @@ MESSAGES = 1_000
 WARM_UP_SECONDS = 1.5
 """A fresh environment's first call is alone until its reply; it happens once in a long time."""
 SECRET_ID = "timpush-usersig"
+JOB_ID = "20261125T080000Z-0123abcd"
 
 
 @dataclass(frozen=True)
 class Case:
     """One line of the table. `latency` and `seconds`, what is measured, are in seconds.
 
-    `cpu` is the part of a processor that each process gets; None: as much as there is.
+    `cpu` is the part of a processor that each process gets; None: as much as there is. `of_job`
+    says that the messages are a job's.
     """
 
     budget: int
@@ -49,6 +55,7 @@ class Case:
     messages: int = MESSAGES
     seconds: float | None = None
     cpu: float | None = None
+    of_job: bool = False
 
     @property
     def measured_seconds(self) -> float:
@@ -58,7 +65,10 @@ class Case:
 
 @dataclass(frozen=True)
 class Result:
-    """What was measured. `in_vain` counts users acknowledged whose tag is still there."""
+    """What was measured. `in_vain` counts users acknowledged whose tag is still there.
+
+    `unrecorded` counts acknowledged messages of a job without a record.
+    """
 
     case: Case
     calls_a_second: float
@@ -68,10 +78,12 @@ class Result:
     refused: int
     acknowledged: int
     in_vain: int
+    unrecorded: int = 0
 
     @property
     def held(self) -> bool:
-        return self.most_starts <= self.case.budget and not self.in_vain
+        wrong = self.in_vain or self.unrecorded
+        return self.most_starts <= self.case.budget and not wrong
 
 
 def measure(case: Case) -> Result:
@@ -83,7 +95,8 @@ def measure(case: Case) -> Result:
         secrets = client("secretsmanager", aws)
         signed = json.dumps(control(timpush, "POST", "usersig", {}))
         secrets.create_secret(Name=SECRET_ID, SecretString=signed)
-        workers = stack.enter_context(processes(case, aws, timpush))
+        job = stack.enter_context(sent_job(aws_environment(aws), JOB_ID)) if case.of_job else None
+        workers = stack.enter_context(processes(case, aws, timpush, job))
         if case.cpu:
             for worker in workers:
                 stack.enter_context(limited(worker.pid, case.cpu))
@@ -96,6 +109,7 @@ def measure(case: Case) -> Result:
         reports = [json.loads(read_line(worker, wait)) for worker in workers]
         received = control(timpush, "GET", "received")
         tags = control(timpush, "GET", "tags")
+        recorded = read_records(job.table, JOB_ID).done if job else set()
     starts = sorted(one for report in reports for one in report["starts"])
     done = [call for call in received if call["code"] == 0 and first <= call["at"] < last]
     acknowledged = {
@@ -113,6 +127,13 @@ def measure(case: Case) -> Result:
         refused=sum(call["code"] not in (0, None) for call in received),
         acknowledged=len(acknowledged),
         in_vain=sum(bool(tags[one]) for one in acknowledged),
+        unrecorded=sum(
+            (worker, message) not in recorded
+            for worker, report in enumerate(reports)
+            for message in set(report["acknowledged"])
+        )
+        if job
+        else 0,
     )
 
 
@@ -127,7 +148,7 @@ def known_users(case: Case) -> dict[str, list[str]]:
 
 
 @contextmanager
-def processes(case: Case, aws: str, timpush: str) -> Iterator[list[Any]]:
+def processes(case: Case, aws: str, timpush: str, job: JobStore | None) -> Iterator[list[Any]]:
     """The workers, ready; the first batch of each is another part of a whole one."""
     environment = aws_environment(aws) | worker_environment(
         TIMPUSH_ENDPOINT_URL=timpush,
@@ -135,6 +156,7 @@ def processes(case: Case, aws: str, timpush: str) -> Iterator[list[Any]]:
         TIMPUSH_CALLS_PER_SECOND=case.budget,
         WORKER_CONCURRENCY=case.concurrency,
         POWERTOOLS_SERVICE_NAME="budget",
+        JOBS_TABLE=job.table.name if job else None,
     )
     with TemporaryDirectory(prefix="budget-") as folder, ExitStack() as stack:
         workers = []
@@ -143,6 +165,7 @@ def processes(case: Case, aws: str, timpush: str) -> Iterator[list[Any]]:
                 "--worker": number,
                 "--first": -(-case.messages * (number + 1) // case.concurrency),
                 "--messages": case.messages,
+                "--job": JOB_ID if job else "",
                 "--log": Path(folder) / f"worker-{number}.log",
             }
             arguments = [str(part) for option in options.items() for part in option]
@@ -176,7 +199,7 @@ def line(result: Result) -> str:
     """The result as a line of the table."""
     case = result.case
     cells = (
-        f"{case.budget}",
+        f"{case.budget}, of a job" if case.of_job else f"{case.budget}",
         f"{case.latency * 1000:.0f}",
         f"{result.calls_a_second:.1f}",
         f"{100 * result.calls_a_second / case.budget:.1f}",
@@ -197,29 +220,43 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--messages", type=int, default=MESSAGES, help="in a batch, 100 users each")
     parser.add_argument("--seconds", type=float, help="measured; by default a quarter of a batch")
     parser.add_argument("--cpu", type=float, help="part of a processor that each process gets")
+    parser.add_argument("--jobs", action="store_true", help="measure messages of a job too")
     options = parser.parse_args(arguments)
     exit_on_sigterm()
     if options.cpu:
         print(f"Each process gets {options.cpu:.0%} of a processor.\n")
     print(HEAD, flush=True)
+    cases = [
+        Case(
+            budget,
+            latency,
+            options.concurrency,
+            options.messages,
+            options.seconds,
+            options.cpu,
+            of_job,
+        )
+        for budget in options.budget
+        for latency in options.latency
+        for of_job in ((False, True) if options.jobs else (False,))
+    ]
     results: list[Result] = []
-    for budget in options.budget:
-        for latency in options.latency:
-            case = Case(
-                budget,
-                latency,
-                options.concurrency,
-                options.messages,
-                options.seconds,
-                options.cpu,
-            )
-            results.append(measure(case))
-            print(line(results[-1]), flush=True)
-    print(
-        f"\nusers acknowledged {sum(result.acknowledged for result in results):,}, "
+    for case in cases:
+        results.append(measure(case))
+        print(line(results[-1]), flush=True)
+    print(f"\n{summary(results)}")
+    return 0 if all(result.held for result in results) else 1
+
+
+def summary(results: Sequence[Result]) -> str:
+    """What became of the users of all cases."""
+    text = (
+        f"users acknowledged {sum(result.acknowledged for result in results):,}, "
         f"whose tag is still there {sum(result.in_vain for result in results):,}"
     )
-    return 0 if all(result.held for result in results) else 1
+    of_jobs = [result for result in results if result.case.of_job]
+    unrecorded = sum(result.unrecorded for result in of_jobs)
+    return f"{text}, messages of a job without a record {unrecorded:,}" if of_jobs else text
 
 
 if __name__ == "__main__":

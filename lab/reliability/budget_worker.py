@@ -26,18 +26,21 @@ def account(worker: int, message: int, user: int) -> str:
     return f"user-{worker}-{message:04d}-{user:02d}"
 
 
-def record(worker: int, message: int) -> dict[str, Any]:
-    """A record of an event, with 100 users."""
+def record(worker: int, message: int, job_id: str = "") -> dict[str, Any]:
+    """A record of an event, with 100 users; of a job, when it has an id."""
     users = [
         {"To_Account": account(worker, message, user), "Tags": ["gold"]} for user in range(USERS)
     ]
     body = json.dumps({"UserTags": users}, separators=(",", ":"))
-    return made_up_record(f"00000000-0000-4000-8000-{worker:04d}{message:08d}", body)
+    message_id = f"00000000-0000-4000-8000-{worker:04d}{message:08d}"
+    if job_id:
+        return made_up_record(message_id, body, JobId=job_id, Chunk=f"{worker}:{message}")
+    return made_up_record(message_id, body)
 
 
-def event(worker: int, messages: int) -> str:
+def event(worker: int, messages: int, job_id: str = "") -> str:
     """An event of so many messages, or of as many as fit the 6 MB that Lambda takes."""
-    records = [json.dumps(record(worker, message)) for message in range(messages)]
+    records = [json.dumps(record(worker, message, job_id)) for message in range(messages)]
     while len(text := f'{{"Records":[{",".join(records)}]}}') > MAX_EVENT_BYTES:
         del records[-max(1, len(records) // 100) :]
     return text
@@ -63,13 +66,17 @@ def main() -> None:
     parser.add_argument("--worker", type=int)
     parser.add_argument("--first", type=int, help="messages of the first batch")
     parser.add_argument("--messages", type=int, help="messages of each later batch")
+    parser.add_argument("--job", default="", help="the job's id, when they are a job's")
     parser.add_argument("--log", type=Path)
     options = parser.parse_args()
     parent = report_to_parent(options.log)
 
     from remove_tags_worker.app import lambda_handler
 
-    later, first = event(options.worker, options.messages), event(options.worker, options.first)
+    later, first = (
+        event(options.worker, messages, options.job)
+        for messages in (options.messages, options.first)
+    )
     starts = record_starts()
     print("ready", file=parent)
     begin, until = json.loads(sys.stdin.readline())

@@ -67,20 +67,23 @@ FAULTS: tuple[tuple[dict[str, Any], float], ...] = (
 
 @dataclass
 class Ledger:
-    """What the workers told: receives and deletions by message id, and who holds a batch."""
+    """What the workers told: receives and deletions by message id, and who holds a batch.
+
+    `throttled` counts requests to DynamoDB that were, by the operation's name.
+    """
 
     receives: Counter[str] = field(default_factory=Counter)
     deleted_at: defaultdict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     killed_holding: int = 0
+    throttled: Counter[str] = field(default_factory=Counter)
 
 
 class Worker:
     """A worker process, and a thread that reads what it tells."""
 
-    def __init__(self, ledger: Ledger, environment: dict[str, str], log: Path) -> None:
+    def __init__(self, ledger: Ledger, environment: dict[str, str], *arguments: str) -> None:
         self._ledger = ledger
         self.holding = 0
-        arguments = ("--batch", str(BATCH), "--log", str(log))
         self.process = start("reliability.chaos_worker", *arguments, environment=environment)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -99,6 +102,8 @@ class Worker:
             case "delete":
                 for one in told["ids"]:
                     self._ledger.deleted_at[one].append(told["at"])
+            case "throttled":
+                self._ledger.throttled[told["operation"]] += 1
             case "end":
                 self.holding = 0
 
@@ -119,7 +124,10 @@ class Worker:
 
 @dataclass
 class Run:
-    """What one chaos run holds. `message_ids` are the ids that SQS gave the bodies."""
+    """What one chaos run holds. `message_ids` are the ids that SQS gave the bodies.
+
+    `environment` is that of workers that are started from now on.
+    """
 
     work: Work
     rng: random.Random
@@ -137,6 +145,7 @@ class Run:
     outage: tuple[float, float] = (0.0, 0.0)
     injected: int = 0
     began: float = field(default_factory=time.monotonic)
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -149,16 +158,17 @@ class Verdict:
 
 def run(users: int, seed: int, say: Callable[[str], None]) -> Verdict:
     """One chaos run, from fresh servers and processes to their end."""
-    with chaos(users, seed, say) as this:
+    rng = random.Random(seed)
+    with chaos(make_work(users, rng), rng, say, "--batch", str(BATCH)) as this:
         drained = this_drains(this)
         return judge(this, drained)
 
 
 @contextmanager
-def chaos(users: int, seed: int, say: Callable[[str], None]) -> Iterator[Run]:
-    """Servers, queues, secret and workers; all ended at the end."""
-    rng = random.Random(seed)
-    work = make_work(users, rng)
+def chaos(
+    work: Work, rng: random.Random, say: Callable[[str], None], *arguments: str
+) -> Iterator[Run]:
+    """Servers, queues, and workers with these arguments; all ended at the end."""
     with TemporaryDirectory(prefix="chaos-") as folder, ExitStack() as stack:
         aws = stack.enter_context(emulator())[0]
         timpush = stack.enter_context(serving("timpush_server", "--latency", "0.05"))
@@ -180,13 +190,14 @@ def chaos(users: int, seed: int, say: Callable[[str], None]) -> Iterator[Run]:
         ledger = Ledger()
 
         def new_worker() -> Worker:
-            worker = Worker(ledger, environment, Path(folder) / "workers.log")
+            log = str(Path(folder) / "workers.log")
+            worker = Worker(ledger, environment, *arguments, "--log", log)
             stack.callback(worker.end)
             return worker
 
         yield Run(
             work, rng, timpush, sqs, secrets, queue_url, dead_letter_queue_url, new_worker, say,
-            ledger,
+            ledger, environment=environment,
         )  # fmt: skip
 
 

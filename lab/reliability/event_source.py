@@ -38,8 +38,8 @@ def record(message: Any) -> dict[str, Any]:
     }
 
 
-def made_up_record(message_id: str, body: str) -> dict[str, Any]:
-    """A record of an event for a message that no queue ever held."""
+def made_up_record(message_id: str, body: str, **attributes: str) -> dict[str, Any]:
+    """A record of an event for a message that no queue ever held, with its message attributes."""
     return {
         "messageId": message_id,
         "body": body,
@@ -49,7 +49,9 @@ def made_up_record(message_id: str, body: str) -> dict[str, Any]:
             "SenderId": "AIDAIENQZJOLO23YVJ4VO",
             "ApproximateFirstReceiveTimestamp": "1795480000001",
         },
-        "messageAttributes": {},
+        "messageAttributes": {
+            name: {"stringValue": value, "dataType": "String"} for name, value in attributes.items()
+        },
         "md5OfBody": "e4e68fb7bd0e697a0ae8f1bb342846b3",
         "eventSource": "aws:sqs",
         "eventSourceARN": QUEUE_ARN,

@@ -1,5 +1,6 @@
 """The bucket and the table of jobs, emulated, and documents of jobs in them."""
 
+import os
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from unittest.mock import patch
 
 import boto3
 
@@ -113,3 +115,11 @@ def job_store() -> Iterator[JobStore]:
     yield JobStore(s3, Table(dynamodb, name), name)
     s3.close()
     dynamodb.close()
+
+
+@contextmanager
+def sent_job(variables: Mapping[str, str], job_id: str) -> Iterator[JobStore]:
+    """A bucket and a table by the AWS of these variables, with one job whose messages were sent."""
+    with patch.dict(os.environ, variables), job_store() as store:
+        store.put_job(job_id, State="settling")
+        yield store

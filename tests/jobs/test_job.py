@@ -19,6 +19,7 @@ from support.jobs import JobRun, csv_of
 from support.worker import body, sqs_event
 from timpush.jobs import ranges
 from timpush.jobs.table import list_jobs, read_job, stop_job
+from timpush.tencent.codes import meaning
 from timpush_server import Fault
 
 JSON_LINES = "".join(f'{{"To_Account":"user-{n}","Tags":["gold"]}}\n' for n in range(120))
@@ -59,7 +60,9 @@ class TestReport:
             ("user-7", "gold", str(8 + header)),
             ("user-119", "gold", str(120 + header)),
         ]
-        assert {row["ErrorCode"] for row in rows(job)} == {"70107"}
+        assert {(row["ErrorCode"], row["Reason"]) for row in rows(job)} == {
+            ("70107", meaning(70107))
+        }
         assert job.worker.timpush.tags["user-0"] == {"kept"}
 
     def test_the_stored_document_is_the_report(self, job: JobRun) -> None:
@@ -83,6 +86,21 @@ class TestReport:
         assert job.rows("faults.csv") == [
             {"Line": "202", "Rule": "/Tags/0 must be a non-empty string"}
         ]
+
+    def test_a_store_that_sends_more_than_the_range_changes_nothing(
+        self, job: JobRun, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def drop_range(params: dict[str, Any], **_: Any) -> None:
+            params["headers"].pop("Range", None)
+
+        monkeypatch.setattr(ranges, "RANGE_BYTES", 1_000)
+        know(job, 300, but={150})
+        with hooks({"before-call.s3.GetObject": drop_range}):
+            report = job.run(csv_of(300))
+
+        assert len(job.ranges) == 5
+        assert figures(report) == ("done", 300, 299, 1, 0)
+        assert [row["Line"] for row in rows(job)] == ["152"]
 
     def test_a_user_with_a_tag_left_is_not_removed(self, job: JobRun) -> None:
         job.worker.timpush.refused_tags["bad"] = 90034

@@ -1,12 +1,14 @@
 """The chaos run, bounded, and that it would find what must not be."""
 
+import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
-from reliability import chaos
+from reliability import chaos, chaos_job
+from reliability.chaos_job_file import JobFile, make_file
 from reliability.chaos_work import KEPT, TAG, Tag, Work, make_work
 from reliability.event_source import kept
 
@@ -25,6 +27,23 @@ def test_nothing_is_falsely_acknowledged_or_lost_whatever_goes_wrong(
     assert values["users whose tags were removed"] == "2,000"
     assert values["workers killed in mid-batch"] == "2"
     assert values["every user accounted for"] == "yes"
+
+
+@pytest.mark.slow
+def test_the_report_of_a_job_is_exact_whatever_goes_wrong(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    code = chaos_job.main(["--users", "2000", "--seed", "7"])
+    printed = capsys.readouterr()
+    rows = dict(line.rsplit("  ", 1) for line in printed.out.splitlines() if "  " in line)
+    values = {name.strip(): value.strip() for name, value in rows.items()}
+    assert code == 0, printed.out + printed.err
+    assert values["report exact"] == "yes"
+    assert (values["rows"], values["faulty rows"], values["users"]) == ("2,007", "7", "2,000")
+    assert (values["removed"], values["not removed"]) == ("1,995", "5")
+    assert int(values["workers killed in mid-batch"]) > 0
+    assert int(values["writes throttled"]) > 0
+    assert int(values["messages delivered again"]) >= int(values["messages"])
 
 
 def test_the_same_seed_makes_the_same_work() -> None:
@@ -113,6 +132,61 @@ def test_a_user_whose_tags_are_not_as_they_must_be_is_found(
     assert chaos.unaccounted(work, store, []) == []
     spoil(store)
     assert len(chaos.unaccounted(work, store, [])) == 1
+
+
+# What the verdict on a job would find
+
+
+def reported(file: JobFile) -> tuple[dict[str, Any], list[dict[str, str]], list[dict[str, str]]]:
+    """The report that a file must have: its figures, and its two lists."""
+    left = file.users_not_removed
+    figures = {"State": "done", "Rows": file.users + len(file.faulty), "Users": file.users}
+    figures |= {"FaultyRows": len(file.faulty), "Removed": file.users - left, "NotRemoved": left}
+    figures |= {"Settled": file.users, "Sha256": hashlib.sha256(file.text).hexdigest()}
+    names = ("To_Account", "Tag", "ErrorCode", "Line")
+    not_removed = [
+        dict(zip(names, map(str, row), strict=True)) | {"Reason": "why"} for row in file.not_removed
+    ]
+    return figures, not_removed, [{"Line": str(one), "Rule": "why"} for one in file.faulty]
+
+
+def test_a_report_as_it_must_be_has_no_faults() -> None:
+    file = make_file(3_000, random.Random(3))
+    figures, not_removed, faulty = reported(file)
+    assert chaos_job.wrong_figures(file, figures) == []
+    assert chaos_job.wrong_lists(file, not_removed, faulty) == []
+    assert chaos_job.wrong_store(file, file.left) == []
+    assert {row.code for row in file.not_removed} == {"70107", "90034"}
+    assert len(file.lines) == 1 + file.users + len(file.faulty)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda lists: lists[0].pop(),
+        lambda lists: lists[0].append(lists[0][0]),
+        lambda lists: lists[0][0].update(ErrorCode="0"),
+        lambda lists: lists[0][0].update(Reason=""),
+        lambda lists: lists[0][0].update(Line="2"),
+        lambda lists: lists[1].pop(),
+        lambda lists: lists[1].append(lists[1][0]),
+        lambda lists: lists[1][0].update(Rule=""),
+    ],
+)
+def test_a_list_that_is_not_exact_is_found(spoil: Callable[[Sequence[list[Any]]], Any]) -> None:
+    file = make_file(3_000, random.Random(3))
+    lists = reported(file)[1:]
+    spoil(lists)
+    assert chaos_job.wrong_lists(file, *lists)
+
+
+def test_a_figure_or_a_tag_that_is_not_exact_is_found() -> None:
+    file = make_file(3_000, random.Random(3))
+    figures = reported(file)[0]
+    assert len(chaos_job.wrong_figures(file, figures | {"Removed": 1})) == 1
+    store = {account: set(tags) for account, tags in file.left.items()}
+    store["user-000010"].add(TAG)
+    assert len(chaos_job.wrong_store(file, store)) == 1
 
 
 # How a reply is read

@@ -3,12 +3,14 @@
 import io
 import re
 import subprocess
+from collections import Counter
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
 
 from local import screen, stay, summary
+from local.job import JobDone
 from local.run import Local
 from local.workload import make_workload
 from timpush_server import TimPushServer
@@ -19,10 +21,16 @@ class Terminal(io.StringIO):
         return True
 
 
+def job_of(users: int) -> JobDone:
+    """A job in which one user was unknown."""
+    unknown = Counter([("user", "gold", "70107", "2")])
+    return JobDone(users, unknown, {"Removed": users - 1, "NotRemoved": 1}, 4.5)
+
+
 def on_a_terminal() -> str:
     """What a terminal shows of the summary."""
     with redirect_stdout(Terminal()) as terminal:
-        summary.summarize(make_workload(100), 3, 1.0, [])
+        summary.summarize(make_workload(100), 3, 1.0, job_of(100), [])
     return terminal.getvalue()
 
 
@@ -45,7 +53,7 @@ def test_a_pipe_gets_plain_aligned_lines_and_no_progress(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     screen.status("half done")
-    summary.summarize(make_workload(1_000), 11, 2.5, [])
+    summary.summarize(make_workload(1_000), 11, 2.5, job_of(7_531), [])
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert "half done" not in out
@@ -53,14 +61,16 @@ def test_a_pipe_gets_plain_aligned_lines_and_no_progress(
     figures = {len(work.bodies), work.load_users, sum(map(len, work.removed.values()))}
     assert all(f"{number:,}" in out for number in figures)
     rows = re.findall(r"^  (\w.*?)  +([\d,.]+|yes)  ", out.partition("Figures")[2], re.MULTILINE)
-    assert len(rows) == 6
+    assert "A file of 7,531 users was a job: 7,530 removed and 1 not" in " ".join(out.split())
+    assert len(rows) == 8
     assert rows[-1] == ("every user accounted for", "yes")
     ends = re.findall(r"^(  \w.*?  +(?:[\d,.]+|yes))  ", out.partition("Figures")[2], re.MULTILINE)
     assert len(set(map(len, ends))) == 1
 
 
 def test_a_fault_is_named_and_nothing_is_called_proven(capsys: pytest.CaptureFixture[str]) -> None:
-    summary.summarize(make_workload(100), 3, 1.0, ["user-000001: has ['x'], should have []"])
+    faults = ["user-000001: has ['x'], should have []"]
+    summary.summarize(make_workload(100), 3, 1.0, JobDone(100, Counter()), faults)
     out = capsys.readouterr().out
     assert "user-000001" in out
     assert "What was proven" not in out
