@@ -110,9 +110,9 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
 
 ##@ Test
-# Four at a time also on two cores: many of them wait more than they work.
+# Six at a time also on two cores: many of them wait more than they work.
 test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
-	@$(BIN)/pytest -n 4 --dist loadfile --no-loadscope-reorder -m "not slow"
+	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
 test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)

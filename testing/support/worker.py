@@ -68,7 +68,7 @@ class Worker:
     secret_id: str
     replies: list[Any] = field(default_factory=list)
 
-    def handle(self, event: dict[str, Any], seconds: float = 12.0) -> list[str]:
+    def handle(self, event: dict[str, Any], seconds: float = 9.5) -> list[str]:
         """One invocation with so many seconds; the ids that it reports as failed."""
         reply = app.lambda_handler(event, Context(seconds))
         self.replies.append(reply)
@@ -79,7 +79,7 @@ class Worker:
         assert set(failed) <= {one["messageId"] for one in event["Records"]}
         return failed
 
-    def remove(self, *bodies: str, seconds: float = 12.0) -> list[str]:
+    def remove(self, *bodies: str, seconds: float = 9.5) -> list[str]:
         """`handle` with an event of these bodies."""
         return self.handle(sqs_event(bodies), seconds)
 

@@ -13,6 +13,8 @@ import pytest
 
 from template.translate import ROOT, TEMPLATES, Template, translate, write
 
+pytestmark = pytest.mark.slow  # checkov itself takes half a minute
+
 SECONDS = 180
 LEAST_REASON = 60
 CONFIGURATION = ROOT / ".checkov.yaml"

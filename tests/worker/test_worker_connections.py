@@ -121,7 +121,7 @@ def test_a_success_that_comes_late_acknowledges_no_other_call(
     with raw_server(*[late(early, OK)] * 200) as server:
         monkeypatch.setenv("TIMPUSH_ENDPOINT_URL", server.url)
         # When a batch of several calls is done, with probes
-        failed = worker.remove(body(tags(400)), ONE, seconds=20)
+        failed = worker.remove(body(tags(400)), ONE, seconds=13)
     # Then nothing counts as removed
     assert len(server.requests) >= 3
     assert failed == ["m0", "m1"]
