@@ -18,7 +18,7 @@ from timpush.jobs.table import read_records
 
 JOB_ID = "20261125T080000Z-0123abcd"
 USERS = 100
-SIZES = {10: 60, 100: 15, 1_000: 5}
+SIZES = {10: 60, 100: 30, 1_000: 15}
 """Messages of a batch, and how often it is measured."""
 LARGEST = max(SIZES)
 AIM = 0.05

@@ -87,7 +87,7 @@ def follow(local: "Local", job_id: str) -> Document | None:
         document = read_job(table, job_id)
         if document:
             settled, users = document["Settled"], document["Users"]
-            text = f"{bar(settled, users)} {settled:,} of {users:,} users; {document['State']}"
+            text = f"{bar(settled, users or 1)} {settled:,} of {users:,} users; {document['State']}"
             if text != shown:
                 status(text)
                 shown = text

@@ -30,6 +30,7 @@ def test_nothing_is_falsely_acknowledged_or_lost_whatever_goes_wrong(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(400)
 def test_the_report_of_a_job_is_exact_whatever_goes_wrong(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
