@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from remove_tags_api import app
+from remove_tags_api import app, environment
 from remove_tags_worker import app as worker_app
 from support.api import REQUEST_ID, Api, document, losing, users
 from support.printed import printed
@@ -270,7 +270,7 @@ class TestSecrecy:
 
         with printed(app.logger) as written, everything_at_debug():
             reply = api.post(document(users(1)))
-        endpoint = app.make_endpoint(read_api_settings(os.environ))
+        endpoint = environment.make_endpoint(read_api_settings(os.environ))
 
         assert api.timpush.received[0].query["usersig"] == usersig
         said = [written.getvalue(), repr(reply), repr(endpoint), repr(api.messages())]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remove_tags_api import app as endpoint_app
+from remove_tags_api import environment
 from support.api import Api, document, users
 from support.worker import Worker, body
 from timpush.errors import CallError
@@ -34,7 +34,7 @@ def names_and_units(metrics: dict[str, Metric]) -> dict[str, str]:
 
 @pytest.fixture
 def api(worker: Worker) -> Api:
-    endpoint_app.make_endpoint.cache_clear()
+    environment.make_endpoint.cache_clear()
     return Api(worker.timpush, worker.sqs, worker.secrets, worker.queue_url, worker.secret_id)
 
 
