@@ -42,13 +42,13 @@ def make_work(users: int, rng: random.Random) -> Work:
     work = Work()
     accounts = [f"user-{number:06d}" for number in range(users)]
     work.tags = {account: {TAG, KEPT} for account in accounts}
-    guilty = set(rng.sample(accounts, max(1, users // 5_000)))
+    refused = set(rng.sample(accounts, max(1, users // 5_000)))
     first = 0
     for size, part in SIZES:
         last = min(users, first + round(users * part))
         for start in range(first, last, size):
             chunk = accounts[start : min(start + size, last)]
-            work.send({one: [TAG, REFUSED_TAG] if one in guilty else [TAG] for one in chunk})
+            work.send({one: [TAG, REFUSED_TAG] if one in refused else [TAG] for one in chunk})
         first = last
     # accounts that a rounding left over
     for account in accounts[first:]:

@@ -15,7 +15,7 @@ def test_every_user_of_a_mixed_load_is_accounted_for(local: Local) -> None:
 
 
 def test_the_check_of_the_local_run_can_fail(local: Local) -> None:
-    # Given a load that nobody sent
+    # Given a load that was never sent
     work = Workload()
     work.send({"never-sent": ["gold"]})
     local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})

@@ -77,7 +77,7 @@ class TestLines:
             "said TIMPush",
         )
 
-    def test_a_secret_that_cannot_be_used_is_an_error_that_says_what_to_mend(
+    def test_a_secret_that_cannot_be_used_is_an_error_that_says_how_to_fix_it(
         self, api: Api
     ) -> None:
         api.store_secret(api.timpush.secret(time=1_600_000_000, expire=60))
@@ -238,7 +238,7 @@ class TestRequestId:
 
 @contextmanager
 def everything_at_debug() -> Iterator[None]:
-    """Levels as somebody who looks for a fault might set them, after the guard is in place."""
+    """Levels as someone who looks for a fault might set them, after the guard is in place."""
     names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

@@ -288,7 +288,7 @@ class TestSendBack:
         assert stack.parked() == (1, 0)
 
     @pytest.mark.parametrize("action", ["SendMessageBatch", "DeleteMessageBatch"])
-    def test_a_kill_in_mid_run_loses_nobody(self, stack: Operated, action: str) -> None:
+    def test_a_kill_in_mid_run_loses_no_user(self, stack: Operated, action: str) -> None:
         # Given SQS that falls silent in the middle: it does what is asked, but says nothing of it
         accounts = [f"stranger-{number}" for number in range(60)]
         for account in accounts:

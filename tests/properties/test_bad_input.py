@@ -1,4 +1,4 @@
-"""Bodies that nobody should send: each is parked with a reason or done, and disturbs no other."""
+"""Bodies that no one should send: each is parked with a reason or done, and disturbs no other."""
 
 import json
 import subprocess
@@ -143,7 +143,7 @@ def check(text: str, **attributes: str) -> None:
     assert handled.parked(malformed_id)
     assert set(handled.queue.held) <= {message_id}
     if message_id in handled.queue.held:
-        assert is_no_message(text), "it returned, and will for ever"
+        assert is_no_message(text), "it returned, and will return indefinitely"
         assert not handled.parked(message_id)
         return
     if (text, {}) in handled.parked(""):  # as it came: nothing else fits beside it
@@ -267,7 +267,7 @@ EVENTS: dict[str, tuple[Iterator[str], str]] = {
     "megabytes of empty arrays": (repeat(of_size("[", "[],", "[]]")), REMOVED),
 }
 MORE_EVENTS: dict[str, tuple[Iterator[str], str]] = {
-    "messages of a user, handed back": (bodies_of(1, 1), "no JSON"),
+    "messages of a user, returned": (bodies_of(1, 1), "no JSON"),
     "messages of 100 users, parked": (bodies_of(100, 1), NOT_IMPORTED),
     "messages of a megabyte of users, parked": (bodies_of(25_000, 1), NOT_IMPORTED),
     "messages of a user with a megabyte of tags, parked": (bodies_of(1, 95_000), NOT_IMPORTED),
@@ -290,7 +290,7 @@ class TestMemory:
         (tmp_path / "event.json").write_bytes(event)
         found = run_in_a_process(tmp_path / "event.json", reply, pytestconfig)
         assert found["peak"] < 256 * MIB
-        assert found["reported"] == (records if name.endswith("handed back") else 0)
+        assert found["reported"] == (records if name.endswith("returned") else 0)
 
 
 def run_in_a_process(event: Path, reply: str, pytestconfig: pytest.Config) -> dict[str, Any]:

@@ -69,14 +69,14 @@ SECRETS: list[str | Exception] = [
 class Script:
     """What is outside the worker's hands; secrets are positions in SECRETS.
 
-    `turns` answer the calls, over and over; `guilty` accounts and tags fail, with `guilty_code`,
+    `turns` answer the calls, over and over; `refused` accounts and tags fail, with `refused_code`,
     each call that would otherwise succeed. At the n-th call the wall clock jumps by `jumps[n]`,
     and `stored[n]` becomes the secret.
     """
 
     turns: list[Turn] = field(default_factory=lambda: [Turn()])
-    guilty: frozenset[str] = frozenset()
-    guilty_code: int = 90034
+    refused: frozenset[str] = frozenset()
+    refused_code: int = 90034
     jumps: dict[int, float] = field(default_factory=dict)
     secret: int = 0
     stored: dict[int, int] = field(default_factory=dict)
@@ -114,8 +114,8 @@ class Case:
         script, number = self.script, len(self.said)
         turn = script.turns[number % len(script.turns)]
         held = {name for pair in sent.pairs for name in pair}
-        if turn.kind == "ok" and held & script.guilty:
-            turn = Turn("fails", script.guilty_code, turn.latency)
+        if turn.kind == "ok" and held & script.refused:
+            turn = Turn("fails", script.refused_code, turn.latency)
         said = answer(turn, sent)
         self.said.append(said)
         self.world.jump(script.jumps.get(number, 0.0))
@@ -225,7 +225,7 @@ class Result:
             for _, tags in call.users:
                 assert 1 <= len(set(tags)) == len(tags) <= 10
                 assert all(len(tag.encode()) <= 50 for tag in tags)
-            assert all(latest[pair] >= call.unix for pair in call.pairs), "nobody wants it any more"
+            assert all(latest[pair] >= call.unix for pair in call.pairs), "no longer wanted"
             assert call.unix <= EXPIRY[call.usersig], "an expired UserSig was sent"
             assert call.at >= self.started + 1 / share, "an environment before it called just then"
             assert call.at + 3.5 <= self.deadline - SETTLE_SECONDS
@@ -273,7 +273,7 @@ class Result:
     ) -> None:
         there = [body for body, a in confirmed if a["SourceMessageId"] == message_id]
         if message_id in reported:
-            assert self.case.parking.struck, "handed back, though it could be parked"
+            assert self.case.parking.struck, "returned, though it could be parked"
         else:
             assert there == [one.body]
 
@@ -297,10 +297,10 @@ class Result:
             for pair in pairs - rest:
                 assert self.removed(pair) != (pair in confirmed), "lost, or done and parked"
             return
-        assert not rest or self.case.parking.struck, "handed back, though it was split"
+        assert not rest or self.case.parking.struck, "returned, though it was split"
         assert not all(map(self.settled, pairs)) or self.case.parking.struck, "nothing is left"
         assert not all(map(self.removed, pairs)), "all of it was done"
-        assert not why or self.case.parking.struck, "parked and handed back"
+        assert not why or self.case.parking.struck, "dead-lettered and returned"
 
     def check_parked(self, pair: Pair, codes: set[str], one: Message) -> None:
         """Only what is hopeless is parked: by codes that said so of it, or because it expired."""
@@ -393,13 +393,13 @@ MODES: st.SearchStrategy[Mode] = st.sampled_from(
 SCRIPTS = st.builds(
     Script,
     turns=st.lists(TURNS, min_size=1, max_size=8),
-    guilty=st.frozensets(
+    refused=st.frozensets(
         st.integers(0, 12).map("account-{}".format)
         | st.integers(0, 12).map("tag-{}".format)
         | st.integers(0, 100).map("crowd-{}".format),
         max_size=4,
     ),
-    guilty_code=st.sampled_from(CODES),
+    refused_code=st.sampled_from(CODES),
     jumps=st.dictionaries(st.integers(0, 12), JUMPS, max_size=2),
     secret=st.just(0) | st.just(0) | STORED,
     stored=st.dictionaries(st.integers(0, 6), STORED, max_size=2),
@@ -420,7 +420,7 @@ UNDONE_OVER_1_MIB = [("id-0", crowd(9_000, 2, "account-with-a-longer-name-to-fil
 @example([[]], Script())
 @example([[("id-0", crowd(100)), ("id-1", crowd(3))]], Script(BAD_ACCOUNT))
 @example([UNDONE_OVER_1_MIB], Script([Turn("lists", 70107)], share=100))
-@example([[("id-0", crowd(250, 11)), ("id-1", crowd(101))]], Script(guilty=frozenset({"tag-7"})))
+@example([[("id-0", crowd(250, 11)), ("id-1", crowd(101))]], Script(refused=frozenset({"tag-7"})))
 @example(
     [[("id-0", message([("a", ["x"])], UNIX_START + 1)), ("id-1", message([("a", ["x", "y"])]))]],
     Script([Turn(latency=1.0)], jumps={0: 3_600.0}, share=1),
@@ -458,4 +458,4 @@ def note(result: Result) -> None:
     for line in result.written.splitlines():
         with suppress(ValueError):
             for reason in json.loads(line).get("handed_back", ()):
-                event(f"handed back: {reason}")
+                event(f"returned to the queue: {reason}")

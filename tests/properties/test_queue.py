@@ -34,7 +34,7 @@ from support.world import World
 SHARE = 25
 SECONDS = 120.0
 MAX_RECEIVES_AFTER = 3
-"""The most that a message is received once all is mended."""
+"""The most that a message is received once everything works again."""
 MAX_SECONDS_AFTER = 3_600.0
 """The most that it takes to drain the queue then: a visibility timeout and a few backoffs."""
 
@@ -58,7 +58,7 @@ RNG = st.integers(0, 2**32).map(Random)
 
 
 class WorkerBehindQueue(RuleBasedStateMachine):
-    """Messages are sent, received, removed and settled while things break and are mended."""
+    """Messages are sent, received, removed and settled while things break and are fixed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
         self.timpush.troubles.add(trouble)
 
     @rule()
-    def timpush_is_mended(self) -> None:
+    def timpush_works_again(self) -> None:
         self.timpush.troubles.clear()
 
     @rule()
@@ -154,12 +154,12 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.check_ended(message_id)
 
     def teardown(self) -> None:
-        """All is mended, and the queue drains."""
+        """Everything works again, and the queue drains."""
         before = {one.message_id: one.receives for one in self.queue.held.values()}
-        self.timpush_is_mended()
+        self.timpush_works_again()
         self.usersig_is_renewed()
         self.sqs_changes(False, False, 0.0)
-        rounds, mended_at = 0, self.world.time.clock()
+        rounds, fixed_at = 0, self.world.time.clock()
         while (visible_at := self.queue.next_visible()) is not None:
             wait = max(0.0, visible_at - self.world.time.clock())
             receives = {one.message_id: one.receives for one in self.queue.held.values()}
@@ -168,7 +168,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.batch_is_worked_on(Random(rounds), 1_000, wait)
             rounds += 1
         event(f"messages: {min(len(self.sent), 20)}", f"rounds to drain: {rounds}")
-        assert self.world.time.clock() - mended_at <= MAX_SECONDS_AFTER
+        assert self.world.time.clock() - fixed_at <= MAX_SECONDS_AFTER
         assert not self.queue.moved, "received too often"
         for message_id in self.sent:
             self.check_ended(message_id)

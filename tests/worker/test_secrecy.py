@@ -34,7 +34,7 @@ FAULTS = [
 
 @contextmanager
 def everything_at_debug() -> Iterator[None]:
-    """Levels as somebody who looks for a fault might set them, after the guard is in place."""
+    """Levels as someone who looks for a fault might set them, after the guard is in place."""
     names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]

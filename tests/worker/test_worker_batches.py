@@ -95,7 +95,7 @@ def test_each_message_that_holds_a_failed_user_is_parked(worker: Worker) -> None
     }
 
 
-def test_only_the_guilty_tag_of_a_refused_call_is_parked(worker: Worker) -> None:
+def test_only_the_failing_tag_of_a_refused_call_is_parked(worker: Worker) -> None:
     # Given a hundred users in a call, one of which has a tag that fails the whole call
     tags = {f"user-{number}": ["gold"] for number in range(100)}
     worker.know(tags)
@@ -109,7 +109,7 @@ def test_only_the_guilty_tag_of_a_refused_call_is_parked(worker: Worker) -> None
     assert json.loads(parked)["UserTags"] == [{"To_Account": "user-50", "Tags": ["poison"]}]
 
 
-def test_a_guilty_single_tag_user_costs_at_most_14_more_calls(worker: Worker) -> None:
+def test_a_failing_single_tag_user_costs_at_most_14_more_calls(worker: Worker) -> None:
     tags = {f"user-{number}": ["gold"] for number in range(100)}
     worker.know(tags)
     worker.timpush.refused_accounts["user-99"] = 90048
@@ -191,7 +191,7 @@ def test_handed_back_messages_wait_their_backoff(
     records = [
         record(one["MessageId"], one["Body"], handle=one["ReceiptHandle"]) for one in received
     ]
-    # When they are handed back
+    # When they return to the queue
     assert len(worker.handle({"Records": records})) == 12
     # Then they are out of sight, also after the timeout with which they were received
     again = worker.sqs.receive_message(QueueUrl=worker.queue_url, WaitTimeSeconds=2)
@@ -201,7 +201,7 @@ def test_handed_back_messages_wait_their_backoff(
 def test_a_visibility_timeout_that_cannot_be_set_changes_nothing(worker: Worker) -> None:
     # Given records with receipt handles that SQS does not know
     worker.store_secret("no JSON")
-    # When they are handed back, the reply is the same
+    # When they return to the queue, the reply is the same
     assert worker.handle(sqs_event([body({"user": ["gold"]})])) == ["m0"]
 
 

@@ -67,13 +67,13 @@ def test_refused_calls_are_counted(worker: Worker, capfd: pytest.CaptureFixture[
     assert metrics(capfd.readouterr().out)["CredentialErrors"] == 1
 
 
-def test_what_to_mend_is_said_once(worker: Worker) -> None:
+def test_how_to_fix_it_is_said_once(worker: Worker) -> None:
     worker.timpush.set_fault(Fault("code", code=60026, info="wrong site"))
     logged = lines(worker, *(body({f"user-{number}": ["gold"]}) for number in range(300)))
     [line] = [line for line in logged if line["level"] == "ERROR"]
     assert "60026" in line["reason"]
     assert "wrong site" in line["reason"]
-    assert "region" in line["mend"]
+    assert "region" in line["fix"]
 
 
 def test_an_unknown_code_is_logged_with_its_text(worker: Worker) -> None:
