@@ -1,4 +1,4 @@
-"""What the endpoint logs and counts, one id from request to parking, and no UserSig anywhere."""
+"""What the endpoint logs and counts, one id from request to dead letter, and no UserSig anywhere."""
 
 import json
 import logging
@@ -180,20 +180,22 @@ class TestRequestId:
         made = record(message["MessageId"], message["Body"], handle=message["ReceiptHandle"])
         return made | {"messageAttributes": attributes}
 
-    def test_follows_a_user_through_the_queue_to_the_parked_message(
+    def test_follows_a_user_through_the_queue_to_the_dead_letter(
         self, api: Api, worker: Worker
     ) -> None:
         # Given a request that was queued, of a user whose tag can never be removed
         worker.know({"user-0": ["tag-0"]})
         worker.timpush.refused_tags["tag-0"] = 90034
         api.post(document(users(1)), {"Prefer": "respond-async"})
-        # When the worker parks the user
+        # When the worker dead-letters the user
         logged = self.deliver(api, worker)
-        # Then the id is on the parked message and in the line about it
-        ((_, attributes),) = worker.parked()
+        # Then the id is on the dead letter and in the line about it
+        ((_, attributes),) = worker.dead_letters()
         assert attributes["RequestId"] == REQUEST_ID
-        parked = [one for one in map(json.loads, logged.splitlines()) if "parked" in one["message"]]
-        assert [line["request_id"] for line in parked] == [REQUEST_ID]
+        dead_letters = [
+            one for one in map(json.loads, logged.splitlines()) if "parked" in one["message"]
+        ]
+        assert [line["request_id"] for line in dead_letters] == [REQUEST_ID]
 
     def test_follows_a_user_through_the_queue_to_the_removal(
         self, api: Api, worker: Worker
@@ -214,8 +216,8 @@ class TestRequestId:
 
         worker.handle(event)
 
-        ((body, parked),) = worker.parked()
-        assert (body, parked["RequestId"]) == ("{", "an-id")
+        ((body, attributes),) = worker.dead_letters()
+        assert (body, attributes["RequestId"]) == ("{", "an-id")
 
     @pytest.mark.parametrize(
         "attribute",
@@ -232,8 +234,8 @@ class TestRequestId:
 
         worker.handle(event)
 
-        ((_, parked),) = worker.parked()
-        assert "RequestId" not in parked
+        ((_, attributes),) = worker.dead_letters()
+        assert "RequestId" not in attributes
 
 
 @contextmanager

@@ -292,10 +292,10 @@ class TestQueues:
         assert "the oldest is 3 d 0 h old" in faults(done)[0]
         assert "SQS deletes them at the end of the retention period" in done.output
 
-    def test_parked_messages_are_a_fault(self, deployed: Deployed) -> None:
-        deployed.stack.park_users({"stranger": 70107})
+    def test_dead_letters_are_a_fault(self, deployed: Deployed) -> None:
+        deployed.stack.add_dead_letter_of({"stranger": 70107})
         done = deployed.examine()
-        assert faults(done) == ["dead letters  1 messages parked"]
+        assert faults(done) == ["dead letters  1 messages on the dead-letter queue"]
         assert "dlq list" in done.output
 
     def test_a_queue_that_is_not_there(self, deployed: Deployed) -> None:

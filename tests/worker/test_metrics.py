@@ -91,7 +91,7 @@ def test_only_the_first_invocation_is_a_cold_start(
     assert found == [[1], [1], [0], [0]]
 
 
-def test_parked_users_are_counted_by_class(
+def test_dead_lettered_users_are_counted_by_class(
     worker: Worker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     late = body({"a": ["gold"], "b": ["gold"]}, NotAfter=1)

@@ -43,7 +43,7 @@ def requested(worker: Worker, count: int) -> list[str]:
 
 @pytest.fixture
 def logged(worker: Worker) -> list[str]:
-    """Lines of each kind: settled, refused, parked, of the worker and of the endpoint."""
+    """Lines of each kind: settled, refused, dead-lettered, of the worker and of the endpoint."""
     worker.know({"user-0": ["gold"]})
     worker.timpush.account_codes["busy"] = 61234
     bodies = [body({name: ["gold"]}) for name in ("user-0", "busy", "unknown")]

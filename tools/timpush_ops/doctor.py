@@ -220,14 +220,16 @@ def oldest_seconds(cloudwatch: "CloudWatchClient", queue_url: str, now: float) -
 
 
 def check_dead_letters(clients: Clients, settings: Settings) -> Check:
-    """Whether anything is parked."""
+    """Whether the dead-letter queue is empty."""
     reply = clients.sqs.get_queue_attributes(
         QueueUrl=settings.dead_letter_queue_url, AttributeNames=["All"]
     )
     counts: Any = reply["Attributes"]
-    parked = sum(int(counts[name]) for name in _DEPTHS)
-    detail = f"{parked:,} messages parked"
-    return Check("dead letters", parked == 0, detail, "look with: dlq list" if parked else "")
+    dead_letters = sum(int(counts[name]) for name in _DEPTHS)
+    detail = f"{dead_letters:,} messages on the dead-letter queue"
+    return Check(
+        "dead letters", dead_letters == 0, detail, "look with: dlq list" if dead_letters else ""
+    )
 
 
 def check_mapping(clients: Clients, function_name: str, settings: Settings) -> Check:
