@@ -173,9 +173,7 @@ def check(local: Local, work: Workload, dead_letters: list[Any]) -> list[str]:
     ]
     malformed = [one["Body"] for one in dead_letters if error_code(one) == "Malformed"]
     if sorted(malformed) != sorted(work.malformed):
-        faults.append(
-            f"{len(malformed)} malformed messages on the dead-letter queue, not {len(work.malformed)}"
-        )
+        faults.append(f"{len(malformed)} malformed dead letters, not {len(work.malformed)}")
     found = dead_letter_tags(dead_letters)
     faults += [
         f"{row} dead-lettered {found[row]} times, not {work.dead_letters[row]}"

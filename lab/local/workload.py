@@ -16,8 +16,8 @@ UNKNOWN_CODE = 70107
 class Workload:
     """Message bodies to send, the tags that TIMPush holds before, and the outcome expected.
 
-    `dead_letters` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds the
-    bodies expected there as they are. `load_users` counts the users of the plain load, without the
+    `dead_letters` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds
+    the bodies expected there as they are. `load_users` counts the users of the plain load, without the
     cases that go wrong and the sample events.
     """
 

@@ -447,7 +447,7 @@ def ill_ridden(outage: tuple[float, float], received: list[Any]) -> list[str]:
 
 
 def unaccounted(work: Work, store: dict[str, set[str]], dead_letters: list[Any]) -> list[str]:
-    """Users whose tags are not as they must be in the end, and tags with another code than expected."""
+    """Users whose tags are not as they must be in the end, and tags with a wrong code."""
     faults = []
     codes: dict[Tag, set[str]] = defaultdict(set)
     for message in dead_letters:
@@ -457,7 +457,7 @@ def unaccounted(work: Work, store: dict[str, set[str]], dead_letters: list[Any])
                     codes[user["To_Account"], tag].add(error_code(message))
     expected = {tag: {code} for tag, code in work.dead_letters.items()}
     faults += [
-        f"{tag} dead-lettered as {sorted(codes.get(tag, set()))}, not {sorted(expected.get(tag, set()))}"
+        f"{tag} has {sorted(codes.get(tag, set()))}, not {sorted(expected.get(tag, set()))}"
         for tag in codes.keys() | expected.keys()
         if codes.get(tag, set()) != expected.get(tag, set())
     ]
@@ -470,8 +470,8 @@ def unaccounted(work: Work, store: dict[str, set[str]], dead_letters: list[Any])
 
 
 def table(
-    this: Run, store: dict[str, set[str]], dead_letters: list[Any], received: list[Any], falsely: int,
-    lost: int,
+    this: Run, store: dict[str, set[str]], dead_letters: list[Any], received: list[Any],
+    falsely: int, lost: int,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """The table's rows."""
     wanted = set().union(*this.work.wanted) - this.work.dead_letters.keys()

@@ -1,4 +1,4 @@
-"""A boto3 client of SQS whose sends to the dead-letter queue fail as ordered, by the hooks that botocore offers."""
+"""A boto3 client of SQS whose dead letters fail to be sent as ordered, by botocore's hooks."""
 
 import json
 from collections import Counter

@@ -1,4 +1,4 @@
-"""What the endpoint logs and counts, one id from request to dead letter, and no UserSig anywhere."""
+"""What the endpoint logs and counts, one id from request to dead letter, and no UserSig."""
 
 import json
 import logging
@@ -216,8 +216,8 @@ class TestRequestId:
 
         worker.handle(event)
 
-        ((body, attributes),) = worker.dead_letters()
-        assert (body, attributes["RequestId"]) == ("{", "an-id")
+        ((body, carried),) = worker.dead_letters()
+        assert (body, carried["RequestId"]) == ("{", "an-id")
 
     @pytest.mark.parametrize(
         "attribute",
@@ -227,9 +227,7 @@ class TestRequestId:
             {"binaryValue": "AAAA", "dataType": "Binary"},
         ],
     )
-    def test_that_is_none_of_ours_is_left_behind(
-        self, worker: Worker, attribute: dict[str, str]
-    ) -> None:
+    def test_that_is_unrelated_is_left_out(self, worker: Worker, attribute: dict[str, str]) -> None:
         event = {"Records": [record("m0", "{") | {"messageAttributes": {"RequestId": attribute}}]}
 
         worker.handle(event)

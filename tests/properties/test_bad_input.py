@@ -1,4 +1,4 @@
-"""Bodies that no one should send: each is dead-lettered with a reason or done, and disturbs no other."""
+"""Bodies that no one should send: each is dead-lettered or done, and disturbs no other."""
 
 import json
 import subprocess
@@ -165,7 +165,7 @@ def check(text: str, **attributes: str) -> None:
 
 
 def is_no_message(text: str) -> bool:
-    """Whether SQS would not take it with three attributes more, so that it cannot be dead-lettered."""
+    """Whether SQS would not take it with three attributes more, so it cannot be dead-lettered."""
     return not text or bool(NOT_ALLOWED.search(text)) or len(text.encode()) > MAX_BYTES - 500
 
 

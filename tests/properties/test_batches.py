@@ -303,7 +303,7 @@ class Result:
         assert not why or self.case.faults.struck, "dead-lettered and returned"
 
     def check_dead_letter(self, pair: Pair, codes: set[str], one: Message) -> None:
-        """Only what is hopeless is dead-lettered: by codes that said so of it, or because it expired."""
+        """Only what is hopeless is dead-lettered: by codes that said so, or because it expired."""
         if self.expired(one):
             codes = codes - {"Expired"}
         shown = {str(code) for said in self.said_of.get(pair, ()) for code in said.hopeless(*pair)}

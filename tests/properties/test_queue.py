@@ -176,7 +176,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.check_dead_letter(letter)
 
     def check_ended(self, message_id: str) -> None:
-        """Each pair of the message is off its account, dead-lettered with a reason, or in its rest."""
+        """Each pair of the message is off its account, dead-lettered, or in its rest."""
         origin = self.queue.origins[message_id]
         sent_at = self.queue.sent_at[origin]
         one = self.sent[origin]

@@ -1,4 +1,4 @@
-"""The UserSig is in nothing that is printed, logged, raised, dead-lettered or shown, at any level."""
+"""The UserSig is in nothing that is printed, logged, raised, stored or shown, at any level."""
 
 import json
 import logging
