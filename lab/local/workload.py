@@ -17,8 +17,8 @@ class Workload:
     """Message bodies to send, the tags that TIMPush holds before, and the outcome expected.
 
     `dead_letters` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds
-    the bodies expected there as they are. `load_users` counts the users of the plain load, without the
-    cases that go wrong and the sample events.
+    the bodies expected there as they are. `load_users` counts the users of the plain load, without
+    the cases that go wrong and the sample events.
     """
 
     bodies: list[str] = field(default_factory=list)
