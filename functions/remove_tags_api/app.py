@@ -6,33 +6,25 @@ docs/openapi.yaml describes every reply.
 
 import os
 import time
-from dataclasses import dataclass
-from functools import cached_property, lru_cache
 from http import HTTPStatus
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aws_lambda_powertools import Logger
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError
 
 from remove_tags_api import jobs, reply, report
+from remove_tags_api.environment import Endpoint, make_endpoint
 from remove_tags_api.reply import QUEUED, TOO_LARGE, Settled, sort_users
 from remove_tags_api.request import RefusedError, header, prefers_async, read_body
-from timpush.aws import make_secrets_manager, make_sqs
 from timpush.errors import MalformedMessageError
 from timpush.messages import Document, UserTags, parse
 from timpush.queue.attributes import MAX_BYTES, REQUEST_ID, Message
 from timpush.queue.sender import send
 from timpush.queue.split import queue_messages
 from timpush.removal.packing import MAX_TAGS, MAX_USERS, merge
-from timpush.removal.single import Caller, Removed, remove_now
-from timpush.settings import ApiSettings, read_api_settings
-from timpush.tencent.client import TimPushClient
-from timpush.tencent.credentials import Credentials
-from timpush.tencent.redaction import guard_logs
-
-if TYPE_CHECKING:
-    from mypy_boto3_sqs import SQSClient
+from timpush.removal.single import Removed, remove_now
+from timpush.settings import read_api_settings
 
 QUEUE_SECONDS = 4.0
 """Kept free after the call, to queue what it did not settle and to reply."""
@@ -42,29 +34,6 @@ UNKNOWN = "what became of the users is not known; "
 logger = Logger()
 app = APIGatewayRestResolver()
 app.include_router(jobs.router)
-
-
-@dataclass
-class Endpoint:
-    """What this environment keeps between requests; `cold` until the first has been answered."""
-
-    settings: ApiSettings
-    caller: Caller
-    cold: bool = True
-
-    @cached_property
-    def sqs(self) -> "SQSClient":
-        """Made when something is to be queued: a start in which all is settled does without."""
-        return make_sqs()
-
-
-@lru_cache(maxsize=1)
-def make_endpoint(settings: ApiSettings) -> Endpoint:
-    """Build what the environment keeps."""
-    guard_logs()
-    secrets = Credentials(make_secrets_manager(), settings.secret_id)
-    caller = Caller(TimPushClient(settings.endpoint_url, connections=1), secrets)
-    return Endpoint(settings, caller)
 
 
 def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from timpush.metrics import CALL_LATENCY, ENDPOINT, NAMESPACE, USERSIG_SECONDS_L
 from timpush.removal.single import Removed
 
 if TYPE_CHECKING:
-    from remove_tags_api.app import Endpoint
+    from remove_tags_api.environment import Endpoint
 
 logger = Logger()
 metrics = Metrics(namespace=NAMESPACE)

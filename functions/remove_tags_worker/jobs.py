@@ -104,7 +104,7 @@ def drop_stopped(batch: Batch, jobs_table: JobsTable) -> Jobs:
 
 
 def find_jobs(batch: Batch) -> Jobs:
-    """The messages with a job's id and a chunk. A malformed one is nobody's: it has no users."""
+    """The messages with a job's id and a chunk. A malformed one is left out: it has no users."""
     jobs: Jobs = {}
     for key in batch.documents:
         record = batch.records[key]

@@ -138,7 +138,7 @@ def log_faults(removal: Removal) -> None:
     if removal.stopped:
         reason, fix = removal.stopped, FIX.get(str(removal.ledger.unsent.code))
         log = logger.error if fix else logger.warning
-        log("no further call was started", extra={"reason": reason, "mend": fix})
+        log("no further call was started", extra={"reason": reason, "fix": fix})
     for (label, code, text), times in removal.faults.most_common(MAX_LINES):
         extra = {"error_class": label, "error_code": code, "error_info": text, "times": times}
         logger.warning("TIMPush refused", extra=extra)
@@ -169,7 +169,7 @@ def log_unsent_rests(messages: int) -> None:
     if messages:
         extra = {
             "messages": messages,
-            "mend": "check that the function may send to the queue, and that the queue takes 1 MiB",
+            "fix": "check that the function may send to the queue, and that the queue takes 1 MiB",
         }
         logger.warning("the rest of a message was not sent", extra=extra)
 

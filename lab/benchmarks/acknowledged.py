@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from benchmarks.events import event
 from benchmarks.fleet import SECRET_ID, function_environment
 from local.emulator import emulator
-from local.run import read_parked
+from local.run import read_dead_letters
 from local.stack import client
 from reliability.event_source import Context, kept
 from timpush_server import TimPushServer
@@ -75,7 +75,7 @@ def measure(module: str) -> Row:
         with redirect_stdout(StringIO()):  # its logs
             reply = import_module(module).lambda_handler(batch, Context(SECONDS))
         still = {one for one, tags in timpush.tags.items() if tags}
-        dead, again = (named(read_parked(sqs, queues[name])) for name in reversed(queues))
+        dead, again = (named(read_dead_letters(sqs, queues[name])) for name in reversed(queues))
     return count(batch, reply, still, dead, again)
 
 

@@ -83,7 +83,7 @@ def run(local: Local, work: Workload, say: Callable[[str], None]) -> bool:
     say(f"sent {len(work.bodies):,} messages")
     drained = drain(sqs, local, work, status)
     seconds = time.monotonic() - started
-    faults = check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"]))
+    faults = check(local, work, read_dead_letters(sqs, local.outputs["DeadLetterQueueUrl"]))
     if not drained:
         faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
     calls = len(local.timpush.received)
@@ -150,7 +150,7 @@ def depth(sqs: "SQSClient", queue_url: str) -> tuple[int, int]:
     return int(attributes[names[0]]), int(attributes[names[1]])
 
 
-def read_parked(sqs: "SQSClient", queue_url: str) -> list[Any]:
+def read_dead_letters(sqs: "SQSClient", queue_url: str) -> list[Any]:
     """Every message of the dead-letter queue."""
     messages: list[Any] = []
     while True:
@@ -164,30 +164,30 @@ def read_parked(sqs: "SQSClient", queue_url: str) -> list[Any]:
             sqs.delete_message(QueueUrl=queue_url, ReceiptHandle=message["ReceiptHandle"])
 
 
-def check(local: Local, work: Workload, parked: list[Any]) -> list[str]:
+def check(local: Local, work: Workload, dead_letters: list[Any]) -> list[str]:
     """Hold the stand-in's tags and the dead-letter queue against what was asked for."""
     faults = [
         f"{account}: has {sorted(local.timpush.tags[account])}, should have {sorted(left)}"
         for account, tags in work.tags.items()
         if local.timpush.tags[account] != (left := tags - work.removed[account])
     ]
-    malformed = [one["Body"] for one in parked if error_code(one) == "Malformed"]
+    malformed = [one["Body"] for one in dead_letters if error_code(one) == "Malformed"]
     if sorted(malformed) != sorted(work.malformed):
-        faults.append(f"{len(malformed)} malformed messages parked, not {len(work.malformed)}")
-    found = parked_tags(parked)
+        faults.append(f"{len(malformed)} malformed dead letters, not {len(work.malformed)}")
+    found = dead_letter_tags(dead_letters)
     faults += [
-        f"{row} parked {found[row]} times, not {work.parked[row]}"
-        for row in found | work.parked
-        if found[row] != work.parked[row]
+        f"{row} dead-lettered {found[row]} times, not {work.dead_letters[row]}"
+        for row in found | work.dead_letters
+        if found[row] != work.dead_letters[row]
     ]
     return faults
 
 
-def parked_tags(parked: list[Any]) -> Counter[tuple[str, str, str]]:
-    """(account, tag, code) of each parked document, counted."""
+def dead_letter_tags(dead_letters: list[Any]) -> Counter[tuple[str, str, str]]:
+    """(account, tag, code) of each dead letter, counted."""
     return Counter(
         (user["To_Account"], tag, error_code(message))
-        for message in parked
+        for message in dead_letters
         if error_code(message) != "Malformed"
         for user in json.loads(message["Body"])["UserTags"]
         for tag in user["Tags"]
@@ -195,7 +195,7 @@ def parked_tags(parked: list[Any]) -> Counter[tuple[str, str, str]]:
 
 
 def error_code(message: Any) -> str:
-    """The ErrorCode attribute of a parked message."""
+    """The ErrorCode attribute of a dead letter."""
     return str(message["MessageAttributes"]["ErrorCode"]["StringValue"])
 
 

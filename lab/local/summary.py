@@ -63,7 +63,7 @@ def proven(work: Workload, job: JobDone) -> Iterator[str]:
 def users_by_code(work: Workload) -> dict[str, set[str]]:
     """The users expected on the dead-letter queue, by code."""
     users: defaultdict[str, set[str]] = defaultdict(set)
-    for account, _, code in work.parked:
+    for account, _, code in work.dead_letters:
         users[code].add(account)
     return users
 
@@ -72,7 +72,7 @@ def figures(
     work: Workload, calls: int, seconds: float, job: JobDone, faults: list[str]
 ) -> list[tuple[str, str, str]]:
     """Rows of name, figure and what the figure is."""
-    failing = {account for account, _, _ in work.parked}
+    failing = {account for account, _, _ in work.dead_letters}
     asked = len(failing | set(work.removed))
     tags = sum(map(len, work.removed.values()))
     cases = asked - work.load_users

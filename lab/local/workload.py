@@ -16,15 +16,15 @@ UNKNOWN_CODE = 70107
 class Workload:
     """Message bodies to send, the tags that TIMPush holds before, and the outcome expected.
 
-    `parked` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds the
-    bodies expected there as they are. `load_users` counts the users of the plain load, without the
-    cases that go wrong and the sample events.
+    `dead_letters` counts (account, tag, code) expected on the dead-letter queue; `malformed` holds
+    the bodies expected there as they are. `load_users` counts the users of the plain load, without
+    the cases that go wrong and the sample events.
     """
 
     bodies: list[str] = field(default_factory=list)
     tags: dict[str, set[str]] = field(default_factory=dict)
     removed: dict[str, set[str]] = field(default_factory=dict)
-    parked: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    dead_letters: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     malformed: list[str] = field(default_factory=list)
     load_users: int = 0
 
@@ -35,10 +35,10 @@ class Workload:
             self.removed.setdefault(account, set()).update(tags)
         self.bodies.append(body(users, **extra))
 
-    def send_parked(self, users: dict[str, list[str]], code: int | str, **extra: Any) -> None:
+    def send_rejected(self, users: dict[str, list[str]], code: int | str, **extra: Any) -> None:
         """Add a message all of whose tags end on the dead-letter queue with this code."""
         self.bodies.append(body(users, **extra))
-        self.parked.update(
+        self.dead_letters.update(
             (account, tag, str(code)) for account, tags in users.items() for tag in tags
         )
 
@@ -68,14 +68,14 @@ def make_workload(users: int) -> Workload:
 
 def _add_troubles(work: Workload) -> None:
     for number in range(20):
-        work.send_parked({f"never-imported-{number:02d}": ["campaign-2026"]}, UNKNOWN_CODE)
+        work.send_rejected({f"never-imported-{number:02d}": ["campaign-2026"]}, UNKNOWN_CODE)
     work.malformed.append('{"UserTags": [{"To_Account": "user-000000", "Tags": "no-array"}]}')
     work.bodies.append(work.malformed[-1])
-    work.send_parked({"late-user": ["campaign-2025"]}, "Expired", NotAfter=1)
+    work.send_rejected({"late-user": ["campaign-2025"]}, "Expired", NotAfter=1)
     # One user whose tag fails whole calls; the same user's other tag can be removed.
     work.tags["poisoned-user"] = {"kept", "good"}
     work.removed["poisoned-user"] = {"good"}
-    work.parked["poisoned-user", POISON_TAG, str(POISON_CODE)] += 1
+    work.dead_letters["poisoned-user", POISON_TAG, str(POISON_CODE)] += 1
     work.bodies.append(body({"poisoned-user": ["good", POISON_TAG]}))
 
 

@@ -24,7 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from local.emulator import aws_environment, emulator
-from local.run import depth, error_code, read_parked
+from local.run import depth, error_code, read_dead_letters
 from local.stack import client
 from reliability.chaos_work import REFUSED_CODE, REFUSED_TAG, Tag, Work, make_work
 from reliability.processes import control, end, exit_on_sigterm, serving, start
@@ -358,12 +358,12 @@ def judge(this: Run, drained: bool) -> Verdict:
     """Hold what the workers did against the stand-in's calls and tags and the dead-letter queue."""
     for worker in this.workers:
         worker.end()
-    parked = read_parked(this.sqs, this.dead_letter_queue_url)
+    dead_letters = read_dead_letters(this.sqs, this.dead_letter_queue_url)
     received = control(this.timpush, "GET", "received")
     store = {one: set(tags) for one, tags in control(this.timpush, "GET", "tags").items()}
-    parked_tags = tags_by_source(parked)
-    falsely = falsely_acknowledged(this, first_removals(received, set(store)), parked_tags)
-    dead = {source_of(one) for one in parked}
+    dead_letter_tags = tags_by_source(dead_letters)
+    falsely = falsely_acknowledged(this, first_removals(received, set(store)), dead_letter_tags)
+    dead = {source_of(one) for one in dead_letters}
     lost = [
         one
         for one in range(len(this.work.bodies))
@@ -372,23 +372,23 @@ def judge(this: Run, drained: bool) -> Verdict:
     ]
     faults = [f"message {one} was acknowledged without cause" for one in falsely]
     faults += [f"message {one} was lost" for one in lost]
-    faults += unaccounted(this.work, store, parked) + ill_ridden(this.outage, received)
+    faults += unaccounted(this.work, store, dead_letters) + ill_ridden(this.outage, received)
     if not drained:
         faults.append(f"the queue was not empty after {DRAIN_SECONDS:.0f} s")
-    return Verdict(table(this, store, parked, received, len(falsely), len(lost)), faults)
+    return Verdict(table(this, store, dead_letters, received, len(falsely), len(lost)), faults)
 
 
 def source_of(message: Any) -> str:
-    """The id of the message that a parked one stems from; its own if SQS moved it there."""
+    """The id of the message that a dead letter stems from; its own if SQS moved it there."""
     attributes = message.get("MessageAttributes", {})
     source: str = attributes.get("SourceMessageId", {}).get("StringValue", message["MessageId"])
     return source
 
 
-def tags_by_source(parked: list[Any]) -> dict[str, set[Tag]]:
-    """The tags that each message has parked; a malformed one has none, but its id is there."""
+def tags_by_source(dead_letters: list[Any]) -> dict[str, set[Tag]]:
+    """The dead-lettered tags of each message; a malformed one has none, but its id is there."""
     found: dict[str, set[Tag]] = defaultdict(set)
-    for message in parked:
+    for message in dead_letters:
         tags = found[source_of(message)]
         if error_code(message) != "Malformed":
             for user in json.loads(message["Body"])["UserTags"]:
@@ -412,17 +412,17 @@ def first_removals(received: list[Any], known: set[str]) -> dict[Tag, float]:
 
 
 def falsely_acknowledged(
-    this: Run, removed_at: dict[Tag, float], parked: dict[str, set[Tag]]
+    this: Run, removed_at: dict[Tag, float], dead_letters: dict[str, set[Tag]]
 ) -> list[int]:
-    """The messages that were deleted before each of their tags was removed or parked."""
+    """The messages that were deleted before each of their tags was removed or dead-lettered."""
     found = []
     for position, message_id in this.message_ids.items():
         deletions, wanted = this.ledger.deleted_at.get(message_id), this.work.wanted[position]
         if not deletions:
             continue
-        left = wanted - parked.get(message_id, set())
+        left = wanted - dead_letters.get(message_id, set())
         in_vain = any(removed_at.get(tag, float("inf")) > min(deletions) for tag in left)
-        if in_vain or (not wanted and message_id not in parked):
+        if in_vain or (not wanted and message_id not in dead_letters):
             found.append(position)
     return found
 
@@ -446,22 +446,22 @@ def ill_ridden(outage: tuple[float, float], received: list[Any]) -> list[str]:
     return faults
 
 
-def unaccounted(work: Work, store: dict[str, set[str]], parked: list[Any]) -> list[str]:
-    """Users whose tags are not as they must be in the end, and tags parked with another code."""
+def unaccounted(work: Work, store: dict[str, set[str]], dead_letters: list[Any]) -> list[str]:
+    """Users whose tags are not as they must be in the end, and tags with a wrong code."""
     faults = []
     codes: dict[Tag, set[str]] = defaultdict(set)
-    for message in parked:
+    for message in dead_letters:
         if error_code(message) != "Malformed":
             for user in json.loads(message["Body"])["UserTags"]:
                 for tag in user["Tags"]:
                     codes[user["To_Account"], tag].add(error_code(message))
-    expected = {tag: {code} for tag, code in work.parked.items()}
+    expected = {tag: {code} for tag, code in work.dead_letters.items()}
     faults += [
-        f"{tag} parked as {sorted(codes.get(tag, set()))}, not {sorted(expected.get(tag, set()))}"
+        f"{tag} has {sorted(codes.get(tag, set()))}, not {sorted(expected.get(tag, set()))}"
         for tag in codes.keys() | expected.keys()
         if codes.get(tag, set()) != expected.get(tag, set())
     ]
-    wanted = set().union(*work.wanted) - work.parked.keys()
+    wanted = set().union(*work.wanted) - work.dead_letters.keys()
     for account, tags in work.tags.items():
         left = {tag for tag in tags if (account, tag) not in wanted}
         if store.get(account) != left:
@@ -470,13 +470,13 @@ def unaccounted(work: Work, store: dict[str, set[str]], parked: list[Any]) -> li
 
 
 def table(
-    this: Run, store: dict[str, set[str]], parked: list[Any], received: list[Any], falsely: int,
-    lost: int,
+    this: Run, store: dict[str, set[str]], dead_letters: list[Any], received: list[Any],
+    falsely: int, lost: int,
 ) -> list[tuple[str, str]]:  # fmt: skip
     """The table's rows."""
-    wanted = set().union(*this.work.wanted) - this.work.parked.keys()
+    wanted = set().union(*this.work.wanted) - this.work.dead_letters.keys()
     removed = {account for account, tag in wanted if tag not in store.get(account, set())}
-    by_code = Counter(error_code(one) for one in parked)
+    by_code = Counter(error_code(one) for one in dead_letters)
     answers = Counter("none" if one["code"] is None else str(one["code"]) for one in received)
     refused = {code: n for code, n in answers.items() if code not in ("0", "none")}
     faults = Counter(one["fault"] for one in received if one["fault"])
@@ -485,7 +485,7 @@ def table(
     return [
         ("messages", f"{len(this.work.bodies):,}"),
         ("users whose tags were removed", f"{len(removed):,}"),
-        *((f"parked messages: {code}", f"{n:,}") for code, n in sorted(by_code.items())),
+        *((f"dead letters: {code}", f"{n:,}") for code, n in sorted(by_code.items())),
         ("falsely acknowledged messages", f"{falsely:,}"),
         ("lost messages", f"{lost:,}"),
         ("calls", f"{len(received):,}"),

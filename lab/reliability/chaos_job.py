@@ -220,7 +220,7 @@ def pause(job: JobRun, future: "Future[None]", seconds: float) -> None:
 
 
 def progress(job: JobRun) -> None:
-    """A line about the job, as whoever follows it sees it."""
+    """A line about the job, as a person who follows it sees it."""
     document = job.step(read_job, job.aws.table, job.job_id)
     if document:
         waiting, in_flight = depth(job.this.sqs, job.this.queue_url)

@@ -19,16 +19,16 @@ Tag = tuple[str, str]
 
 @dataclass
 class Work:
-    """Message bodies, the tags that TIMPush holds before, and the tags that must be parked.
+    """Message bodies, the tags that TIMPush holds before, and the tags that must be dead-lettered.
 
     `wanted` holds the tags that each body names, by its position; none of a malformed body.
-    `parked` gives the code of each tag that can never be removed.
+    `dead_letters` gives the code of each tag that can never be removed.
     """
 
     bodies: list[str] = field(default_factory=list)
     wanted: list[set[Tag]] = field(default_factory=list)
     tags: dict[str, set[str]] = field(default_factory=dict)
-    parked: dict[Tag, str] = field(default_factory=dict)
+    dead_letters: dict[Tag, str] = field(default_factory=dict)
 
     def send(self, users: dict[str, list[str]], **extra: Any) -> None:
         """Add a message."""
@@ -42,18 +42,18 @@ def make_work(users: int, rng: random.Random) -> Work:
     work = Work()
     accounts = [f"user-{number:06d}" for number in range(users)]
     work.tags = {account: {TAG, KEPT} for account in accounts}
-    guilty = set(rng.sample(accounts, max(1, users // 5_000)))
+    refused = set(rng.sample(accounts, max(1, users // 5_000)))
     first = 0
     for size, part in SIZES:
         last = min(users, first + round(users * part))
         for start in range(first, last, size):
             chunk = accounts[start : min(start + size, last)]
-            work.send({one: [TAG, REFUSED_TAG] if one in guilty else [TAG] for one in chunk})
+            work.send({one: [TAG, REFUSED_TAG] if one in refused else [TAG] for one in chunk})
         first = last
     # accounts that a rounding left over
     for account in accounts[first:]:
         work.send({account: [TAG]})
-    work.parked = {
+    work.dead_letters = {
         (account, REFUSED_TAG): str(REFUSED_CODE)
         for wanted in work.wanted
         for account, tag in wanted
@@ -71,12 +71,12 @@ def _add_troubles(work: Work, accounts: list[str], rng: random.Random) -> None:
     for number in range(2 * some):  # unknown to TIMPush, each beside a user that is known
         stranger = f"stranger-{number:04d}"
         work.send({stranger: [TAG], rng.choice(accounts): [TAG]})
-        work.parked[stranger, TAG] = str(UNKNOWN_CODE)
+        work.dead_letters[stranger, TAG] = str(UNKNOWN_CODE)
     for number in range(some):  # too late
         account = f"late-{number:04d}"
         work.tags[account] = {TAG, KEPT}
         work.send({account: [TAG]}, NotAfter=1)
-        work.parked[account, TAG] = "Expired"
+        work.dead_letters[account, TAG] = "Expired"
     for _ in range(some):  # the same users once more, with more tags than a call takes
         account = rng.choice(accounts)
         tags = [f"tag-{number}" for number in range(15)]

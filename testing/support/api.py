@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from remove_tags_api import app
+from remove_tags_api import app, environment
 from support.clients import secrets_client, sqs_client
 from support.rotation import Context, aws_variables
 from timpush.settings import read_api_settings
@@ -147,7 +147,7 @@ class Api:
     @contextmanager
     def queue_hook(self, name: str, hook: Callable[..., Any]) -> Iterator[None]:
         """Each SendMessageBatch of the function meanwhile goes through a hook of botocore."""
-        events = app.make_endpoint(read_api_settings(os.environ)).sqs.meta.events
+        events = environment.make_endpoint(read_api_settings(os.environ)).sqs.meta.events
         events.register(f"{name}.sqs.SendMessageBatch", hook)
         try:
             yield
@@ -192,6 +192,6 @@ def serving(aws_url: str, set_variable: Callable[[str, str], None]) -> Iterator[
         for name, value in variables.items():
             set_variable(name, value)
         yield Api(timpush, sqs, secrets, queue["QueueUrl"], secret["Name"])
-        app.make_endpoint.cache_clear()
+        environment.make_endpoint.cache_clear()
     sqs.close()
     secrets.close()

@@ -26,7 +26,7 @@ def sqs_client(url: str) -> "SQSClient":
     return _session().client("sqs", endpoint_url=url, config=CONFIG)
 
 
-@cache  # a new session reads the descriptions of the services anew
+@cache  # a new session reads the descriptions of the services again
 def _session() -> boto3.Session:
     keys: dict[str, Any] = {"aws_access_key_id": "test", "aws_secret_access_key": "test"}
     return boto3.Session(region_name="us-east-1", **keys)

@@ -80,13 +80,13 @@ class Operated:
             process.kill()
             process.wait(SECONDS)
 
-    def park(self, body: str | dict[str, Any], **attributes: str) -> None:
+    def add_dead_letter(self, body: str | dict[str, Any], **attributes: str) -> None:
         """Put a message on the dead-letter queue."""
         text = body if isinstance(body, str) else json.dumps(body)
         self._put(self.dead_letter_queue_url, text, attributes)
 
-    def park_users(self, users: dict[str, int | str], **attributes: str) -> None:
-        """Park these users, each for its code, in one message as the worker does."""
+    def add_dead_letter_of(self, users: dict[str, int | str], **attributes: str) -> None:
+        """Dead-letter these users, each for its code, in one message as the worker does."""
         rows = [{"To_Account": account, "Tags": ["gold"]} for account in users]
         errors = [
             {"To_Account": account, "ErrorCode": code, "ErrorInfo": "said TIMPush"}
@@ -95,18 +95,18 @@ class Operated:
         first = str(next(iter(users.values())))
         body = {"UserTags": rows, "Errors": errors, "SourceMessageId": "source-1"}
         names = {"SourceMessageId": "source-1", "ErrorCode": first, "Reason": f"{first}: why"}
-        self.park(body, **(names | attributes))
+        self.add_dead_letter(body, **(names | attributes))
 
     def take(self) -> list[tuple[str, Attributes]]:
         """Take every message off the queue: its body and its attributes."""
         return self._take(self.queue_url)
 
-    def take_parked(self) -> list[tuple[str, Attributes]]:
+    def take_dead_letters(self) -> list[tuple[str, Attributes]]:
         """Take every message that is in sight off the dead-letter queue."""
         return self._take(self.dead_letter_queue_url)
 
-    def parked(self) -> tuple[int, int]:
-        """How many messages are parked, in sight and out of sight."""
+    def dead_letters(self) -> tuple[int, int]:
+        """How many messages are on the dead-letter queue, in sight and out of sight."""
         names: Any = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
         reply: Any = self.sqs.get_queue_attributes(
             QueueUrl=self.dead_letter_queue_url, AttributeNames=names

@@ -2,7 +2,7 @@
 
 What it promises is what SQS promises, and no more: at least once, in any order, a message that is
 not deleted comes back after its visibility timeout, and after `max_receive_count` receives it is
-moved. `Queue` is also the client that the worker parks and delays with, as strict as SQS.
+moved. `Queue` is also the client that the worker sends and delays with, as strict as SQS.
 """
 
 import json
@@ -38,7 +38,7 @@ class Held:
 
 
 @dataclass(frozen=True)
-class Parked:
+class DeadLetter:
     """A message that was sent to the dead-letter queue; `source` is the message it came from."""
 
     body: str
@@ -53,14 +53,14 @@ class Queue:
     """The queue, its dead letters, and their trouble: switch it on and off by the attributes.
 
     `unreliable` is the chance of a delivery twice and of a deletion that is not done; while
-    `refusing`, what is parked is refused after all the time until `patience` has been taken.
+    `refusing`, what is dead-lettered is refused after all the time until `patience` has been taken.
     """
 
     def __init__(self, time: VirtualTime, max_receive_count: int = 100) -> None:
         self.held: dict[str, Held] = {}
         self.origins: dict[str, str] = {}
         self.sent_at: dict[str, float] = {}
-        self.parked: list[Parked] = []
+        self.dead_letters: list[DeadLetter] = []
         self.moved: list[Held] = []
         self.unreliable = 0.0
         self.refusing = self.delays_fail = False
@@ -146,7 +146,7 @@ class Queue:
                 values = entry["MessageAttributes"].items()
                 attributes = {name: value["StringValue"] for name, value in values}
                 if request["QueueUrl"].endswith("dead-letter"):
-                    self.parked.append(Parked(entry["MessageBody"], attributes))
+                    self.dead_letters.append(DeadLetter(entry["MessageBody"], attributes))
                 else:
                     delay = entry.get("DelaySeconds", 0)
                     assert 0 <= delay <= 900
@@ -215,9 +215,9 @@ def _error(code: str, status: int = 400) -> ClientError:
     return ClientError(answer, "SQS")
 
 
-def pairs_of(parked: Parked) -> dict[tuple[str, str], set[str]]:
-    """The pairs that a parked document holds, each with the codes given for its account."""
-    document = json.loads(parked.body)
+def pairs_of(letter: DeadLetter) -> dict[tuple[str, str], set[str]]:
+    """The pairs that a dead letter holds, each with the codes given for its account."""
+    document = json.loads(letter.body)
     codes: dict[str, set[str]] = {}
     for row in document["Errors"]:
         codes.setdefault(row["To_Account"], set()).add(str(row["ErrorCode"]))

@@ -80,9 +80,9 @@ def replies(*answers: Reply) -> Script:
     return lambda *_: next(rest, Reply())
 
 
-def refusing(guilty: Iterable[str], code: int, latency: float = 0.3) -> Script:
+def refusing(refused: Iterable[str], code: int, latency: float = 0.3) -> Script:
     """A call fails as a whole when it holds one of these accounts or tags."""
-    bad = frozenset(guilty)
+    bad = frozenset(refused)
 
     def script(users: list[UserTags], _: Credential) -> Reply:
         held = {account for account, _ in users}.union(*(tags for _, tags in users))
@@ -92,7 +92,7 @@ def refusing(guilty: Iterable[str], code: int, latency: float = 0.3) -> Script:
 
 
 def want(users: int, tags: int = 1, prefix: str = "user") -> Wanted:
-    """So many users with so many tags each, wanted for ever: user-0 with user-0-tag-0, ..."""
+    """So many users with so many tags each, with no `NotAfter`: user-0 with user-0-tag-0, ..."""
     return {
         f"{prefix}-{user}": {f"{prefix}-{user}-tag-{tag}": math.inf for tag in range(tags)}
         for user in range(users)
@@ -255,5 +255,5 @@ def outcomes(removal: Removal) -> list[tuple[str, str, Outcome]]:
 
 
 def reasons(removal: Removal) -> set[int | str]:
-    """Why tags were handed back."""
+    """Why tags were returned to the queue."""
     return {one.code for _, _, one in outcomes(removal) if one.state == "retry"}

@@ -1,4 +1,4 @@
-"""Time that passes only when somebody waits, with calls that overlap in it.
+"""Time that passes only when someone waits, with calls that overlap in it.
 
 `VirtualTime` has the clock, the wait and the executor that `removal.engine.Environment` asks for.
 A job runs when it is submitted; what it says it took (`spend`) is how much later it is done. So

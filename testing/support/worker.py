@@ -91,7 +91,7 @@ class Worker:
         """Make this the secret's value."""
         self.secrets.put_secret_value(SecretId=self.secret_id, SecretString=text)
 
-    def parked(self) -> list[tuple[str, dict[str, str]]]:
+    def dead_letters(self) -> list[tuple[str, dict[str, str]]]:
         """Take every message off the dead-letter queue: its body and its attributes."""
         found: list[tuple[str, dict[str, str]]] = []
         while messages := self._receive():

@@ -40,7 +40,7 @@ def test_a_wrong_key_fails_it_and_the_version_in_use_stays(local: Local) -> None
         rotate_now(local)
     assert current(local) == before
     assert "eJ" not in str(error.value)
-    # When the key is mended, then the next rotation succeeds
+    # When the key is fixed, then the next rotation succeeds
     secrets.put_secret_value(SecretId=KEY_ID, SecretString=kept)
     rotate_now(local)
     assert current(local) != before

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from local.endpoint import Answer, post
-from local.run import Local, drain, error_code, read_parked, request
+from local.run import Local, drain, error_code, read_dead_letters, request
 from local.workload import Workload
 from timpush_server import Fault
 
@@ -52,14 +52,14 @@ def test_more_than_a_call_takes_goes_onto_the_queue(local: Local) -> None:
 def test_the_request_id_follows_a_user_to_the_dead_letter_queue(local: Local) -> None:
     # Given a user that TIMPush does not know, queued by a request
     sqs, url = local.client("sqs"), local.outputs["DeadLetterQueueUrl"]
-    read_parked(sqs, url)
+    read_dead_letters(sqs, url)
     answer = send(local, document("nobody"), Prefer="respond-async")
     assert answer.headers["Preference-Applied"] == "respond-async"
-    # When the worker parks it, the request's id is on it
+    # When the worker dead-letters it, the request's id is on it
     assert drain(sqs, local, Workload(), print)
-    [parked] = read_parked(sqs, url)
-    assert error_code(parked) == "70107"
-    request_id = parked["MessageAttributes"]["RequestId"]["StringValue"]
+    [letter] = read_dead_letters(sqs, url)
+    assert error_code(letter) == "70107"
+    request_id = letter["MessageAttributes"]["RequestId"]["StringValue"]
     assert request_id == answer.content["requestId"]
 
 

@@ -119,7 +119,7 @@ def test_a_stopped_job_reports_who_was_not_reached(
     # When it is stopped, and the worker goes on
     assert ops("job", "stop", job_id, "--reason", "wrong file").exit_code == 0
     assert ops("resume").exit_code == 0
-    # Then nobody was touched, and the report says so
+    # Then no user was touched, and the report says so
     shown = ops("job", job_id)
     assert shown.exit_code == 4
     assert "wrong file" in shown.stdout

@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from local.endpoint import post
-from local.run import Local, check, drain, read_parked, send
+from local.run import Local, check, drain, read_dead_letters, send
 from local.workload import Workload
 from timpush.metrics import ENDPOINT, NAMESPACE, WORKER
 
@@ -56,10 +56,10 @@ def test_the_dashboard_shows_the_series_that_the_functions_emit(local: Local) ->
     work.send({"watched": ["gold"]})
     local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})
     sqs = local.client("sqs")
-    read_parked(sqs, local.outputs["DeadLetterQueueUrl"])  # what other tests left there
+    read_dead_letters(sqs, local.outputs["DeadLetterQueueUrl"])  # what other tests left there
     send(sqs, local.outputs["QueueUrl"], work.bodies)
     assert drain(sqs, local, work, print)
-    assert check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"])) == []
+    assert check(local, work, read_dead_letters(sqs, local.outputs["DeadLetterQueueUrl"])) == []
     post(local.endpoint_url, local.outputs["ApiId"], work.bodies[0])
     # When the lines of the functions are read
     ((worker, worker_names),) = wait_for(local, local.outputs["WorkerLogGroupName"]).items()

@@ -3,7 +3,7 @@
 import json
 import time
 
-from local.run import Local, check, drain, error_code, read_parked, run, send
+from local.run import Local, check, drain, error_code, read_dead_letters, run, send
 from local.workload import Workload, make_workload
 from timpush_server import Fault
 
@@ -15,12 +15,12 @@ def test_every_user_of_a_mixed_load_is_accounted_for(local: Local) -> None:
 
 
 def test_the_check_of_the_local_run_can_fail(local: Local) -> None:
-    # Given a load that nobody sent
+    # Given a load that was never sent
     work = Workload()
     work.send({"never-sent": ["gold"]})
     local.timpush.tags.update({account: set(tags) for account, tags in work.tags.items()})
     # When it is checked, then the user is missed
-    assert len(check(local, work, parked=[])) == 1
+    assert len(check(local, work, dead_letters=[])) == 1
 
 
 def test_a_transient_fault_is_ridden_out_in_one_invocation(local: Local) -> None:
@@ -33,21 +33,21 @@ def test_a_transient_fault_is_ridden_out_in_one_invocation(local: Local) -> None
     # When the message is sent
     sqs = local.client("sqs")
     send(sqs, local.outputs["QueueUrl"], work.bodies)
-    # Then the tag is gone and nothing was parked
+    # Then the tag is gone and nothing was dead-lettered
     assert drain(sqs, local, work, print)
-    assert check(local, work, read_parked(sqs, local.outputs["DeadLetterQueueUrl"])) == []
+    assert check(local, work, read_dead_letters(sqs, local.outputs["DeadLetterQueueUrl"])) == []
 
 
-def test_a_parked_document_can_be_sent_back_as_it_is(local: Local) -> None:
+def test_a_dead_letter_can_be_sent_back_as_it_is(local: Local) -> None:
     # Given a user that TIMPush does not know yet
     sqs, queue_url = local.client("sqs"), local.outputs["QueueUrl"]
     message = {"UserTags": [{"To_Account": "imported-late", "Tags": ["gold"]}]}
     send(sqs, queue_url, [json.dumps(message)])
-    parked = await_parked(local)
-    assert [error_code(one) for one in parked] == ["70107"]
+    dead_letters = await_dead_letters(local)
+    assert [error_code(one) for one in dead_letters] == ["70107"]
     # When the user is imported and the document goes back to the queue
     local.timpush.tags["imported-late"] = {"gold", "silver"}
-    send(sqs, queue_url, [parked[0]["Body"]])
+    send(sqs, queue_url, [dead_letters[0]["Body"]])
     # Then the tag is removed
     until = time.monotonic() + PATIENCE_SECONDS
     while "gold" in local.timpush.tags["imported-late"] and time.monotonic() < until:
@@ -55,9 +55,9 @@ def test_a_parked_document_can_be_sent_back_as_it_is(local: Local) -> None:
     assert local.timpush.tags["imported-late"] == {"silver"}
 
 
-def await_parked(local: Local) -> list[dict[str, str]]:
+def await_dead_letters(local: Local) -> list[dict[str, str]]:
     sqs, url = local.client("sqs"), local.outputs["DeadLetterQueueUrl"]
     until = time.monotonic() + PATIENCE_SECONDS
-    while not (parked := read_parked(sqs, url)) and time.monotonic() < until:
+    while not (dead_letters := read_dead_letters(sqs, url)) and time.monotonic() < until:
         time.sleep(0.2)
-    return parked
+    return dead_letters

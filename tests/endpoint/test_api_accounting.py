@@ -129,7 +129,7 @@ def test_each_user_is_removed_failed_queued_or_named(api: Api) -> None:
     each_user_ends_once()
 
 
-def test_a_request_is_done_when_it_is_sent_again_until_nobody_is_unaccounted(api: Api) -> None:
+def test_a_request_is_done_when_it_is_sent_again_until_no_user_is_unaccounted(api: Api) -> None:
     asked: Tags = {f"user-{number}": ["gold"] for number in range(250)}
     refused = {"user-7", "user-120", "user-230"}
     done: list[str] = []

@@ -1,4 +1,4 @@
-"""What the endpoint logs and counts, one id from request to parking, and no UserSig anywhere."""
+"""What the endpoint logs and counts, one id from request to dead letter, and no UserSig."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from urllib.parse import quote_plus
 
 import pytest
 
-from remove_tags_api import app
+from remove_tags_api import app, environment
 from remove_tags_worker import app as worker_app
 from support.api import REQUEST_ID, Api, document, losing, users
 from support.printed import printed
@@ -77,7 +77,7 @@ class TestLines:
             "said TIMPush",
         )
 
-    def test_a_secret_that_cannot_be_used_is_an_error_that_says_what_to_mend(
+    def test_a_secret_that_cannot_be_used_is_an_error_that_says_how_to_fix_it(
         self, api: Api
     ) -> None:
         api.store_secret(api.timpush.secret(time=1_600_000_000, expire=60))
@@ -180,20 +180,22 @@ class TestRequestId:
         made = record(message["MessageId"], message["Body"], handle=message["ReceiptHandle"])
         return made | {"messageAttributes": attributes}
 
-    def test_follows_a_user_through_the_queue_to_the_parked_message(
+    def test_follows_a_user_through_the_queue_to_the_dead_letter(
         self, api: Api, worker: Worker
     ) -> None:
         # Given a request that was queued, of a user whose tag can never be removed
         worker.know({"user-0": ["tag-0"]})
         worker.timpush.refused_tags["tag-0"] = 90034
         api.post(document(users(1)), {"Prefer": "respond-async"})
-        # When the worker parks the user
+        # When the worker dead-letters the user
         logged = self.deliver(api, worker)
-        # Then the id is on the parked message and in the line about it
-        ((_, attributes),) = worker.parked()
+        # Then the id is on the dead letter and in the line about it
+        ((_, attributes),) = worker.dead_letters()
         assert attributes["RequestId"] == REQUEST_ID
-        parked = [one for one in map(json.loads, logged.splitlines()) if "parked" in one["message"]]
-        assert [line["request_id"] for line in parked] == [REQUEST_ID]
+        dead_letters = [
+            one for one in map(json.loads, logged.splitlines()) if "parked" in one["message"]
+        ]
+        assert [line["request_id"] for line in dead_letters] == [REQUEST_ID]
 
     def test_follows_a_user_through_the_queue_to_the_removal(
         self, api: Api, worker: Worker
@@ -214,8 +216,8 @@ class TestRequestId:
 
         worker.handle(event)
 
-        ((body, parked),) = worker.parked()
-        assert (body, parked["RequestId"]) == ("{", "an-id")
+        ((body, carried),) = worker.dead_letters()
+        assert (body, carried["RequestId"]) == ("{", "an-id")
 
     @pytest.mark.parametrize(
         "attribute",
@@ -225,20 +227,18 @@ class TestRequestId:
             {"binaryValue": "AAAA", "dataType": "Binary"},
         ],
     )
-    def test_that_is_none_of_ours_is_left_behind(
-        self, worker: Worker, attribute: dict[str, str]
-    ) -> None:
+    def test_that_is_unrelated_is_left_out(self, worker: Worker, attribute: dict[str, str]) -> None:
         event = {"Records": [record("m0", "{") | {"messageAttributes": {"RequestId": attribute}}]}
 
         worker.handle(event)
 
-        ((_, parked),) = worker.parked()
-        assert "RequestId" not in parked
+        ((_, attributes),) = worker.dead_letters()
+        assert "RequestId" not in attributes
 
 
 @contextmanager
 def everything_at_debug() -> Iterator[None]:
-    """Levels as somebody who looks for a fault might set them, after the guard is in place."""
+    """Levels as someone who looks for a fault might set them, after the guard is in place."""
     names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
@@ -270,7 +270,7 @@ class TestSecrecy:
 
         with printed(app.logger) as written, everything_at_debug():
             reply = api.post(document(users(1)))
-        endpoint = app.make_endpoint(read_api_settings(os.environ))
+        endpoint = environment.make_endpoint(read_api_settings(os.environ))
 
         assert api.timpush.received[0].query["usersig"] == usersig
         said = [written.getvalue(), repr(reply), repr(endpoint), repr(api.messages())]

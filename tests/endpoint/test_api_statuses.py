@@ -292,7 +292,7 @@ class TestCredentials:
         assert api.timpush.received == []
         assert api.queued() == users(2)
 
-    def test_a_mended_secret_is_found_by_the_next_request(self, api: Api) -> None:
+    def test_a_corrected_secret_is_found_by_the_next_request(self, api: Api) -> None:
         know(api, users(1))
         api.store_secret("usersig")
         assert api.post(document(users(1))).status == 202
@@ -378,7 +378,7 @@ class TestQueuedWithoutACall:
         assert len(messages) == 2
         assert all(len(message["Body"]) < MIB for message in messages)
 
-    def test_an_account_that_fits_into_no_message_is_failed_and_keeps_nobody(
+    def test_an_account_that_fits_into_no_message_is_failed_and_holds_up_no_other(
         self, api: Api
     ) -> None:
         giant = "x" * (MIB + 1)
@@ -447,7 +447,7 @@ class TestUnaccounted:
         assert "unaccounted" not in content
         assert "whole request again" in content["detail"]
 
-        # And when they are, nobody is lost
+        # And when they are, no user is lost
         assert api.post(document(accounts)).status == 202
         assert set(api.queued()) == set(accounts)
 

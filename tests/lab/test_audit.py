@@ -23,8 +23,8 @@ ENVIRONMENTS = [
 
 
 @contextmanager
-def advisories(guilty: str = "") -> Iterator[tuple[str, set[tuple[str, str]]]]:
-    """The service's URL, and each (package, version) it was asked for; one package is guilty."""
+def advisories(vulnerable: str = "") -> Iterator[tuple[str, set[tuple[str, str]]]]:
+    """The service's URL, and each (package, version) it was asked for; one has an advisory."""
     asked: set[tuple[str, str]] = set()
 
     class Handler(BaseHTTPRequestHandler):
@@ -32,7 +32,7 @@ def advisories(guilty: str = "") -> Iterator[tuple[str, set[tuple[str, str]]]]:
             query = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             name = query["package"]["name"]
             asked.add((name, query["version"]))
-            data = json.dumps({"vulns": [advisory(name)]} if name == guilty else {}).encode()
+            data = json.dumps({"vulns": [advisory(name)]} if name == vulnerable else {}).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
@@ -89,7 +89,7 @@ def test_asks_for_every_environment_and_passes_without_an_advisory() -> None:
 
 @pytest.mark.slow
 def test_fails_at_an_advisory_and_names_it() -> None:
-    with advisories(guilty="urllib3") as (url, _):
+    with advisories(vulnerable="urllib3") as (url, _):
         done = audit(url)
     assert done.returncode != 0
     assert ADVISORY in done.stdout
@@ -99,7 +99,7 @@ def test_fails_at_an_advisory_and_names_it() -> None:
 
 @pytest.mark.slow
 def test_fails_when_the_service_cannot_be_reached() -> None:
-    with socket.socket() as bound:  # bound and not listening: nobody else gets the port
+    with socket.socket() as bound:  # bound and not listening: nothing else gets the port
         bound.bind(("127.0.0.1", 0))
         done = audit(f"http://127.0.0.1:{bound.getsockname()[1]}/v1/query")
     assert done.returncode != 0

@@ -57,7 +57,7 @@ def test_every_user_is_in_some_message_and_every_kind_of_trouble_is_there() -> N
     work = make_work(10_000, random.Random(1))
     named = {account for wanted in work.wanted for account, _ in wanted}
     assert named >= {account for account in work.tags if account.startswith("user-")}
-    assert set(work.parked.values()) == {"70107", "90034", "Expired"}
+    assert set(work.dead_letters.values()) == {"70107", "90034", "Expired"}
     assert sum(not wanted for wanted in work.wanted) > 1
 
 
@@ -77,23 +77,23 @@ def small() -> tuple[Work, chaos.Run]:
 
 
 @pytest.mark.parametrize(
-    ("removed_at", "parked", "found"),
+    ("removed_at", "dead_letters", "found"),
     [
         ({("a", TAG): 9.0, ("b", TAG): 9.5}, {}, []),
         ({("a", TAG): 9.0}, {}, [1]),
         ({("a", TAG): 9.0, ("b", TAG): 10.5}, {}, [1]),  # removed, but after the deletion
         ({("a", TAG): 9.0}, {"m1": {("b", TAG)}}, []),
-        ({("a", TAG): 9.0}, {"m0": {("b", TAG)}}, [1]),  # parked for another message
+        ({("a", TAG): 9.0}, {"m0": {("b", TAG)}}, [1]),  # dead-lettered for another message
     ],
 )
 def test_a_deletion_before_its_cause_is_found(
-    removed_at: dict[Tag, float], parked: dict[str, set[Tag]], found: list[int]
+    removed_at: dict[Tag, float], dead_letters: dict[str, set[Tag]], found: list[int]
 ) -> None:
     _, run = small()
-    assert chaos.falsely_acknowledged(run, removed_at, parked) == found
+    assert chaos.falsely_acknowledged(run, removed_at, dead_letters) == found
 
 
-def test_a_malformed_message_that_was_deleted_unparked_is_found() -> None:
+def test_a_malformed_message_that_was_deleted_without_a_dead_letter_is_found() -> None:
     work, run = small()
     work.bodies.append("not JSON")
     work.wanted.append(set())

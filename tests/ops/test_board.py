@@ -19,12 +19,12 @@ from timpush_ops.board_figures import (
     WORKER,
     Alarm,
     Clients,
+    DeadLetters,
     Depth,
     Metrics,
-    Parked,
     Series,
     Share,
-    parked_of,
+    dead_letters_of,
 )
 from timpush_ops.board_page import Found, Reader, Source, headline, make_app, make_sources, show_age
 from timpush_ops.job_view import make_table
@@ -136,7 +136,7 @@ class TestFigures:
         ["[]", "{", '{"message": "batch settled"}', '{"message": "batch settled", "parked": [1]}'],
     )
     def test_lines_that_say_nothing_of_codes_count_nothing(self, line: str) -> None:
-        assert parked_of(line) == {}
+        assert dead_letters_of(line) == {}
 
     def test_alarms_stand_with_what_to_do(self, stack: BoardStack) -> None:
         stack.alarm("QueueAgeAlarm", "OK")
@@ -191,7 +191,7 @@ CALM: dict[str, Any] = {
     "alarms": [],
     "share": Share(79, 20),
     "metrics": Metrics(dict.fromkeys(WORKER, NOTHING), NOTHING, None, True),
-    "parked": Parked([], True),
+    "dead_letters": DeadLetters([], True),
 }
 
 
@@ -228,7 +228,7 @@ class TestFaults:
         assert words(read | {"jobs": Source(refuse, "", 1)}).startswith("1 alarm")
 
     def test_a_log_that_is_too_long_is_said(self) -> None:
-        shown = words(constant(parked=Parked([("70107", 5, "")], False)))
+        shown = words(constant(dead_letters=DeadLetters([("70107", 5, "")], False)))
         assert "in the last hour, at least" in shown
 
     def test_a_stack_that_is_not_there_is_said_at_the_start(self, operator: Operated) -> None:

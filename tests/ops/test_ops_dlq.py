@@ -1,4 +1,4 @@
-"""`dlq`: what is parked is listed and exported without loss, and sent back without loss."""
+"""`dlq`: dead letters are listed and exported without loss, and sent back without loss."""
 
 import csv
 import io
@@ -20,14 +20,20 @@ def stack(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operated]:
         yield made
 
 
-def park_some(stack: Operated) -> None:
+def add_some(stack: Operated) -> None:
     """Users of two jobs and of none, for several codes; an expired one, a malformed message, and
     one that SQS moved."""
-    stack.park_users({"stranger-1": 70107, "stranger-2": 70107, "refused": 90034}, JobId="spring")
-    stack.park_users({"stranger-3": 70107}, JobId="autumn", RequestId="request-1")
-    stack.park_users({"late": "Expired", "stranger-4": 70107}, JobId="spring")
-    stack.park("no JSON", SourceMessageId="s", ErrorCode="Malformed", Reason="malformed: why")
-    stack.park({"UserTags": [{"To_Account": "crash", "Tags": ["gold"]}], "NotAfter": 4102444800})
+    stack.add_dead_letter_of(
+        {"stranger-1": 70107, "stranger-2": 70107, "refused": 90034}, JobId="spring"
+    )
+    stack.add_dead_letter_of({"stranger-3": 70107}, JobId="autumn", RequestId="request-1")
+    stack.add_dead_letter_of({"late": "Expired", "stranger-4": 70107}, JobId="spring")
+    stack.add_dead_letter(
+        "no JSON", SourceMessageId="s", ErrorCode="Malformed", Reason="malformed: why"
+    )
+    stack.add_dead_letter(
+        {"UserTags": [{"To_Account": "crash", "Tags": ["gold"]}], "NotAfter": 4102444800}
+    )
 
 
 def rows_of(output: str) -> dict[tuple[str, str], tuple[int, int]]:
@@ -37,7 +43,7 @@ def rows_of(output: str) -> dict[tuple[str, str], tuple[int, int]]:
 
 
 def codes_of(messages: list[tuple[str, dict[str, str]]]) -> dict[str, list[int | str]]:
-    """Account -> its codes, over parked documents."""
+    """Account -> its codes, over dead letters."""
     codes: dict[str, list[int | str]] = {}
     for body, attributes in messages:
         document = json.loads(body) if attributes.get("ErrorCode") != "Malformed" else {}
@@ -48,7 +54,7 @@ def codes_of(messages: list[tuple[str, dict[str, str]]]) -> dict[str, list[int |
 
 class TestList:
     def test_users_are_counted_by_code_and_job(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
 
         done = stack.dlq("list")
 
@@ -62,36 +68,41 @@ class TestList:
             ("Malformed", "-"): (0, 1),
         }
         assert "account not imported" in done.output
-        assert done.output.splitlines()[-1] == "5 messages parked"
+        assert done.output.splitlines()[-1] == "5 messages on the dead-letter queue"
 
     def test_all_stay_and_are_in_sight_again(self, stack: Operated) -> None:
         for number in range(25):
-            stack.park_users({f"stranger-{number}": 70107})
+            stack.add_dead_letter_of({f"stranger-{number}": 70107})
 
         stack.dlq("list")
 
-        assert stack.parked() == (25, 0)
-        assert len(stack.take_parked()) == 25
+        assert stack.dead_letters() == (25, 0)
+        assert len(stack.take_dead_letters()) == 25
 
     def test_no_more_than_wanted_are_read(self, stack: Operated) -> None:
         for number in range(25):
-            stack.park_users({f"stranger-{number}": 70107})
+            stack.add_dead_letter_of({f"stranger-{number}": 70107})
 
         done = stack.dlq("list", "--limit", 15)
 
-        assert "15 messages parked" in done.output
+        assert "15 messages on the dead-letter queue" in done.output
         assert "15 messages were read: there may be more" in done.output
-        assert stack.parked() == (25, 0)
+        assert stack.dead_letters() == (25, 0)
 
-    def test_nothing_parked_is_no_fault(self, stack: Operated) -> None:
+    def test_no_dead_letters_are_no_fault(self, stack: Operated) -> None:
         done = stack.dlq("list")
-        assert (done.code, done.output.splitlines()[-1]) == (0, "0 messages parked")
+        assert (done.code, done.output.splitlines()[-1]) == (
+            0,
+            "0 messages on the dead-letter queue",
+        )
 
     def test_odd_messages_are_counted_too(self, stack: Operated) -> None:
         user = [{"To_Account": "a", "Tags": ["gold"]}]
         for errors in (7, [7, {"To_Account": "a"}], [{"ErrorCode": 1}], None):
-            stack.park({"UserTags": user, "Errors": errors}, ErrorCode="70107", Reason="why")
-        stack.park("[]")
+            stack.add_dead_letter(
+                {"UserTags": user, "Errors": errors}, ErrorCode="70107", Reason="why"
+            )
+        stack.add_dead_letter("[]")
 
         done = stack.dlq("list")
 
@@ -100,8 +111,8 @@ class TestList:
 
 class TestExport:
     def test_csv_has_a_row_a_tag(self, stack: Operated, tmp_path: Path) -> None:
-        park_some(stack)
-        file = tmp_path / "parked.csv"
+        add_some(stack)
+        file = tmp_path / "dead-letters.csv"
 
         done = stack.dlq("export", file)
 
@@ -112,10 +123,10 @@ class TestExport:
         assert ("stranger-1", "gold", "70107", "spring") in found
         assert ("crash", "gold", "MaxReceiveCount", "") in found
         assert ("", "", "Malformed", "") in found
-        assert stack.parked() == (5, 0)
+        assert stack.dead_letters() == (5, 0)
 
     def test_json_lines_have_a_user_each(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
 
         done = stack.dlq("export", "-", "--format", "jsonl")
 
@@ -131,8 +142,10 @@ class TestExport:
         self, stack: Operated, tmp_path: Path
     ) -> None:
         odd = ['a,b"c', "x|y", "line\nbreak"]
-        stack.park({"UserTags": [{"To_Account": "=odd; user", "Tags": odd}]}, ErrorCode="70107")
-        file = tmp_path / "parked.jsonl"
+        stack.add_dead_letter(
+            {"UserTags": [{"To_Account": "=odd; user", "Tags": odd}]}, ErrorCode="70107"
+        )
+        file = tmp_path / "dead-letters.jsonl"
         stack.dlq("export", file)
 
         lines = file.read_bytes().splitlines(keepends=True)
@@ -140,8 +153,8 @@ class TestExport:
         assert list(read_rows(lines, Rules("jsonl"), True)) == [Row(1, "=odd; user", odd)]
 
     def test_counts_are_printed_as_json(self, stack: Operated) -> None:
-        stack.park_users({"a": 70107, "b": 70107}, JobId="spring")
-        stack.park("no JSON", ErrorCode="Malformed", Reason="why")
+        stack.add_dead_letter_of({"a": 70107, "b": 70107}, JobId="spring")
+        stack.add_dead_letter("no JSON", ErrorCode="Malformed", Reason="why")
 
         done = stack.dlq("list", "--output", "json")
 
@@ -154,11 +167,11 @@ class TestExport:
         }
 
     def test_one_message_is_one(self, stack: Operated) -> None:
-        stack.park_users({"a": 70107})
-        assert stack.dlq("list").output.splitlines()[-1] == "1 message parked"
+        stack.add_dead_letter_of({"a": 70107})
+        assert stack.dlq("list").output.splitlines()[-1] == "1 message on the dead-letter queue"
 
     def test_a_file_that_is_there_is_not_overwritten(self, stack: Operated, tmp_path: Path) -> None:
-        file = tmp_path / "parked.csv"
+        file = tmp_path / "dead-letters.csv"
         file.write_text("mine", encoding="utf-8")
         done = stack.dlq("export", file)
         assert (done.code, file.read_text(encoding="utf-8")) == (2, "mine")
@@ -166,7 +179,7 @@ class TestExport:
 
 class TestSendBack:
     def test_is_a_dry_run_unless_told_otherwise(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
 
         done = stack.dlq("send-back", "--code", 70107)
 
@@ -174,10 +187,10 @@ class TestSendBack:
         assert "would send back 4 users of 3 messages (70107: 4)" in done.output
         assert "nothing was changed: repeat with --yes" in done.output
         assert stack.take() == []
-        assert stack.parked() == (5, 0)
+        assert stack.dead_letters() == (5, 0)
 
-    def test_takes_the_users_of_a_code_and_leaves_the_others_parked(self, stack: Operated) -> None:
-        park_some(stack)
+    def test_takes_the_users_of_a_code_and_leaves_the_others(self, stack: Operated) -> None:
+        add_some(stack)
 
         done = stack.dlq("send-back", "--code", 70107, "--yes")
 
@@ -185,7 +198,7 @@ class TestSendBack:
         assert {account for account, _ in users_of(stack.take())} == {
             f"stranger-{number}" for number in (1, 2, 3, 4)
         }
-        left = stack.take_parked()
+        left = stack.take_dead_letters()
         assert codes_of(left) == {"refused": [90034], "late": ["Expired"]}
         assert sorted(attributes.get("ErrorCode", "-") for _, attributes in left) == [
             "-",
@@ -194,12 +207,12 @@ class TestSendBack:
             "Malformed",
         ]
 
-    def test_who_stays_parked_keeps_reason_and_origin(self, stack: Operated) -> None:
-        stack.park_users({"stranger": 70107, "refused": 90034}, JobId="spring")
+    def test_who_stays_keeps_reason_and_origin(self, stack: Operated) -> None:
+        stack.add_dead_letter_of({"stranger": 70107, "refused": 90034}, JobId="spring")
 
         stack.dlq("send-back", "--code", 70107, "--yes")
 
-        [(body, attributes)] = stack.take_parked()
+        [(body, attributes)] = stack.take_dead_letters()
         assert json.loads(body) == {
             "UserTags": [{"To_Account": "refused", "Tags": ["gold"]}],
             "Errors": [{"To_Account": "refused", "ErrorCode": 90034, "ErrorInfo": "said TIMPush"}],
@@ -213,7 +226,7 @@ class TestSendBack:
         }
 
     def test_messages_carry_job_and_request_on(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
         stack.dlq("send-back", "--job", "autumn", "--yes", "--message-group-id", "later")
         [(_, attributes)] = stack.take()
         assert attributes == {
@@ -223,7 +236,7 @@ class TestSendBack:
         }
 
     def test_all_are_all_but_malformed_and_expired_ones(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
 
         done = stack.dlq("send-back", "--all", "--yes")
 
@@ -232,10 +245,10 @@ class TestSendBack:
             *(f"stranger-{number}" for number in (1, 2, 3, 4)),
             *("refused", "crash"),
         }
-        assert [body for body, _ in stack.take_parked() if "late" not in body] == ["no JSON"]
+        assert [body for body, _ in stack.take_dead_letters() if "late" not in body] == ["no JSON"]
 
     def test_those_go_back_when_they_are_named(self, stack: Operated) -> None:
-        park_some(stack)
+        add_some(stack)
 
         stack.dlq("send-back", "--code", "Malformed", "--code", "Expired", "--yes")
 
@@ -250,24 +263,24 @@ class TestSendBack:
             "UserTags": [{"To_Account": "both", "Tags": ["gold", "silver"]}],
             "Errors": [{"To_Account": "both", "ErrorCode": code} for code in (90034, "Expired")],
         }
-        stack.park(body, ErrorCode="90034", Reason="why")
+        stack.add_dead_letter(body, ErrorCode="90034", Reason="why")
 
         first = stack.dlq("send-back", "--code", 90034, "--yes")
         both = stack.dlq("send-back", "--code", 90034, "--code", "Expired", "--yes")
 
         assert "sent back 0 users" in first.output
         assert "sent back 1 user of 1 message" in both.output
-        assert stack.parked() == (0, 0)
+        assert stack.dead_letters() == (0, 0)
 
     def test_a_time_after_which_it_is_too_late_is_kept_and_can_be_set(
         self, stack: Operated
     ) -> None:
-        park_some(stack)
+        add_some(stack)
         stack.dlq("send-back", "--all", "--yes", "--not-after", 4_000_000_000)
         limits = {json.loads(body)["NotAfter"] for body, _ in stack.take()}
         assert limits == {4_000_000_000}
 
-        park_some(stack)
+        add_some(stack)
         stack.dlq("send-back", "--code", "MaxReceiveCount", "--yes")
         assert [json.loads(body)["NotAfter"] for body, _ in stack.take()] == [4_102_444_800]
 
@@ -276,7 +289,7 @@ class TestSendBack:
         assert stack.dlq("send-back", *options).code == 2
 
     def test_nothing_is_deleted_that_the_queue_did_not_take(self, stack: Operated) -> None:
-        stack.park_users({"stranger": 70107})
+        stack.add_dead_letter_of({"stranger": 70107})
 
         done = stack.run(
             *("dlq", "send-back", "--all", "--yes", "--queue-url", f"{stack.queue_url}-gone"),
@@ -285,14 +298,14 @@ class TestSendBack:
 
         assert done.code == 1
         assert "NonExistentQueue" in done.output
-        assert stack.parked() == (1, 0)
+        assert stack.dead_letters() == (1, 0)
 
     @pytest.mark.parametrize("action", ["SendMessageBatch", "DeleteMessageBatch"])
-    def test_a_kill_in_mid_run_loses_nobody(self, stack: Operated, action: str) -> None:
+    def test_a_kill_in_mid_run_loses_no_user(self, stack: Operated, action: str) -> None:
         # Given SQS that falls silent in the middle: it does what is asked, but says nothing of it
         accounts = [f"stranger-{number}" for number in range(60)]
         for account in accounts:
-            stack.park_users({account: 70107})
+            stack.add_dead_letter_of({account: 70107})
         urls = ("--queue-url", stack.queue_url, "--dead-letter-queue-url")
         command = ("dlq", "send-back", "--all", "--yes", "--seconds", 5, *urls)
         with (
@@ -308,24 +321,26 @@ class TestSendBack:
         assert 0 < len(sent) < len(accounts)
         # And run again, as soon as SQS shows the messages again
         until = time.monotonic() + SECONDS
-        while any(stack.parked()) and time.monotonic() < until:
+        while any(stack.dead_letters()) and time.monotonic() < until:
             assert stack.dlq("send-back", "--all", "--yes").code == 0
         # Then every user was sent
         sent += users_of(stack.take())
-        assert stack.parked() == (0, 0)
+        assert stack.dead_letters() == (0, 0)
         assert sent.keys() == {(account, "gold") for account in accounts}
 
-    def test_users_that_are_parked_again_meanwhile_do_not_go_round(self, stack: Operated) -> None:
-        # Given a worker that parks whatever comes back at once
-        stack.park_users({"stranger": 70107})
+    def test_users_that_are_dead_lettered_again_meanwhile_do_not_go_round(
+        self, stack: Operated
+    ) -> None:
+        # Given a worker that dead-letters at once whatever comes back
+        stack.add_dead_letter_of({"stranger": 70107})
         stopped = threading.Event()
 
-        def park_again() -> None:
+        def reject_again() -> None:
             while not stopped.wait(0.01):
                 for _ in stack.take():
-                    stack.park_users({"stranger": 70107})
+                    stack.add_dead_letter_of({"stranger": 70107})
 
-        worker = threading.Thread(target=park_again)
+        worker = threading.Thread(target=reject_again)
         worker.start()
         # When users are sent back
         try:

@@ -1,4 +1,4 @@
-"""`doctor`: each class of fault is found, named, and comes with what to mend."""
+"""`doctor`: each class of fault is found, named, and comes with how to fix it."""
 
 import io
 import json
@@ -174,7 +174,7 @@ class TestSettings:
         assert done.code == 1
         assert "TIMPUSH_REGION is unknown" in done.output
         assert "WORKER_CONCURRENCY must be from 1" in done.output
-        assert "mend: deploy the template again" in done.output
+        assert "fix: deploy the template again" in done.output
 
 
 class TestCredential:
@@ -189,7 +189,7 @@ class TestCredential:
         deployed.store_secret('{"sdkappid": 0, "identifier": "", "usersig": ""}')
         done = deployed.examine()
         assert faults(done) == ["secret        the secret's sdkappid must be a positive integer"]
-        assert "mend: store {" in done.output
+        assert "fix: store {" in done.output
         assert deployed.timpush.received == []
 
     def test_a_usersig_that_has_expired(self, deployed: Deployed) -> None:
@@ -237,7 +237,7 @@ class TestAdmin:
         assert "store a UserSig signed with this app's key for this identifier" in done.output
 
     @pytest.mark.parametrize(
-        ("code", "mend"),
+        ("code", "fix"),
         [
             (60010, "make the identifier an admin"),
             (90009, "make the identifier an admin"),
@@ -255,14 +255,14 @@ class TestAdmin:
             (12345, "try again"),
         ],
     )
-    def test_each_refusal_says_what_to_mend(self, deployed: Deployed, code: int, mend: str) -> None:
+    def test_each_refusal_says_how_to_fix_it(self, deployed: Deployed, code: int, fix: str) -> None:
         deployed.timpush.inject(Fault("code", code=code, info="said TIMPush"))
 
         done = deployed.examine()
 
         assert done.code == 1
         assert f"admin         {code}: said TIMPush" in faults(done)[0]
-        assert mend in done.output
+        assert fix in done.output
 
     def test_an_endpoint_out_of_reach(self, deployed: Deployed) -> None:
         deployed.timpush.inject(Fault("drop"), times=2)
@@ -292,10 +292,10 @@ class TestQueues:
         assert "the oldest is 3 d 0 h old" in faults(done)[0]
         assert "SQS deletes them at the end of the retention period" in done.output
 
-    def test_parked_messages_are_a_fault(self, deployed: Deployed) -> None:
-        deployed.stack.park_users({"stranger": 70107})
+    def test_dead_letters_are_a_fault(self, deployed: Deployed) -> None:
+        deployed.stack.add_dead_letter_of({"stranger": 70107})
         done = deployed.examine()
-        assert faults(done) == ["dead letters  1 messages parked"]
+        assert faults(done) == ["dead letters  1 messages on the dead-letter queue"]
         assert "dlq list" in done.output
 
     def test_a_queue_that_is_not_there(self, deployed: Deployed) -> None:
@@ -367,7 +367,7 @@ class TestConcurrency:
         check = check_concurrency(cast(Any, Account(quota, unreserved)), settings)
         assert check.ok is ok
         assert f"quota {quota:,}, {unreserved:,} unreserved; 4 workers" in check.detail
-        assert bool(check.mend) is not ok
+        assert bool(check.fix) is not ok
         assert ok is False or ("EndpointReservedConcurrency" in check.detail) is not reservable
 
 

@@ -15,7 +15,7 @@ from support.ops import ROOT, Operated, operated
 @pytest.fixture
 def stack(aws_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Operated]:
     with operated(aws_url, monkeypatch) as made:
-        boto3.setup_default_session()  # reads the environment anew
+        boto3.setup_default_session()  # reads the environment again
         yield made
     boto3.setup_default_session()
 

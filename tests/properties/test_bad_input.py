@@ -1,4 +1,4 @@
-"""Bodies that nobody should send: each is parked with a reason or done, and disturbs no other."""
+"""Bodies that no one should send: each is dead-lettered or done, and disturbs no other."""
 
 import json
 import subprocess
@@ -119,8 +119,12 @@ class Handled:
         self.sent.append(sent)
         return Answer(OK)
 
-    def parked(self, message_id: str) -> list[tuple[str, dict[str, str]]]:
-        return [(one.body, one.attributes) for one in self.queue.parked if one.source == message_id]
+    def dead_letters(self, message_id: str) -> list[tuple[str, dict[str, str]]]:
+        return [
+            (one.body, one.attributes)
+            for one in self.queue.dead_letters
+            if one.source == message_id
+        ]
 
 
 def asked(text: str) -> set[tuple[str, str]]:
@@ -135,33 +139,33 @@ def keys_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def check(text: str, **attributes: str) -> None:
-    """A batch of this body, two good ones and one that is parked."""
+    """A batch of this body, two good ones and one that is rejected."""
     others = [body({"before": ["t"]}), body({"after": ["t"]}), "malformed"]
     handled = Handled([*others, text], **attributes)
     *_, malformed_id, message_id = handled.ids
     assert {("before", "t"), ("after", "t")} <= handled.done
-    assert handled.parked(malformed_id)
+    assert handled.dead_letters(malformed_id)
     assert set(handled.queue.held) <= {message_id}
     if message_id in handled.queue.held:
-        assert is_no_message(text), "it returned, and will for ever"
-        assert not handled.parked(message_id)
+        assert is_no_message(text), "it returned, and will return indefinitely"
+        assert not handled.dead_letters(message_id)
         return
-    if (text, {}) in handled.parked(""):  # as it came: nothing else fits beside it
+    if (text, {}) in handled.dead_letters(""):  # as it came: nothing else fits beside it
         assert len(text.encode()) > MIB - 30
         return
-    if not handled.parked(message_id):
+    if not handled.dead_letters(message_id):
         assert asked(text) <= handled.done
         return
-    [(parked, why)] = handled.parked(message_id)
+    [(letter, why)] = handled.dead_letters(message_id)
     if why["ErrorCode"] == "Expired":
-        assert asked(parked) == asked(text)
+        assert asked(letter) == asked(text)
     else:
-        assert (parked, why["ErrorCode"]) == (text, "Malformed")
+        assert (letter, why["ErrorCode"]) == (text, "Malformed")
         assert why["Reason"].startswith("malformed: ")
 
 
 def is_no_message(text: str) -> bool:
-    """Whether SQS would not take it with three attributes more, so that it cannot be parked."""
+    """Whether SQS would not take it with three attributes more, so it cannot be dead-lettered."""
     return not text or bool(NOT_ALLOWED.search(text)) or len(text.encode()) > MAX_BYTES - 500
 
 
@@ -210,22 +214,24 @@ class TestAnyBody:
     @example(GOOD.replace('"a"', '"\\ud800"'))
     @example(GOOD.replace('"a"', '"\\ud83d\\ude00"'))
     @example(json.dumps(GOOD))
-    def test_is_parked_or_done_and_the_others_of_the_batch_are_done(self, text: str) -> None:
+    def test_is_dead_lettered_or_done_and_the_others_of_the_batch_are_done(self, text: str) -> None:
         check(text)
 
     @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE.keys())
-    def test_of_a_megabyte_is_parked_or_done(self, text: str) -> None:
+    def test_of_a_megabyte_is_dead_lettered_or_done(self, text: str) -> None:
         check(text)
 
     @pytest.mark.parametrize("brackets", ["[]", "{}"])
     @pytest.mark.parametrize("place", ["{}", GOOD.replace('"a"', "{}"), GOOD.replace('"t"', "{}")])
-    def test_a_hundred_thousand_levels_deep_is_parked(self, brackets: str, place: str) -> None:
+    def test_a_hundred_thousand_levels_deep_is_dead_lettered(
+        self, brackets: str, place: str
+    ) -> None:
         deep = nested(brackets, DEEP)
         check(deep if place == "{}" else place.replace("{}", deep))
 
     @EXAMPLES
     @given(st.text(min_size=1, max_size=300).filter(lambda text: not NOT_ALLOWED.search(text)))
-    def test_with_any_request_id_is_parked(self, request_id: str) -> None:
+    def test_with_any_request_id_is_dead_lettered(self, request_id: str) -> None:
         check("no JSON", request_id=request_id)
 
 
@@ -267,10 +273,10 @@ EVENTS: dict[str, tuple[Iterator[str], str]] = {
     "megabytes of empty arrays": (repeat(of_size("[", "[],", "[]]")), REMOVED),
 }
 MORE_EVENTS: dict[str, tuple[Iterator[str], str]] = {
-    "messages of a user, handed back": (bodies_of(1, 1), "no JSON"),
-    "messages of 100 users, parked": (bodies_of(100, 1), NOT_IMPORTED),
-    "messages of a megabyte of users, parked": (bodies_of(25_000, 1), NOT_IMPORTED),
-    "messages of a user with a megabyte of tags, parked": (bodies_of(1, 95_000), NOT_IMPORTED),
+    "messages of a user, returned": (bodies_of(1, 1), "no JSON"),
+    "messages of 100 users, rejected": (bodies_of(100, 1), NOT_IMPORTED),
+    "messages of a megabyte of users, rejected": (bodies_of(25_000, 1), NOT_IMPORTED),
+    "messages of a user with a megabyte of tags, rejected": (bodies_of(1, 95_000), NOT_IMPORTED),
     "megabytes of brackets": (repeat("[" * 1_000_000), REMOVED),
     "megabytes of objects": (repeat(of_size(GOOD[:-1] + ',"":[', '{"":[]},', "0]}")), REMOVED),
 }
@@ -290,7 +296,7 @@ class TestMemory:
         (tmp_path / "event.json").write_bytes(event)
         found = run_in_a_process(tmp_path / "event.json", reply, pytestconfig)
         assert found["peak"] < 256 * MIB
-        assert found["reported"] == (records if name.endswith("handed back") else 0)
+        assert found["reported"] == (records if name.endswith("returned") else 0)
 
 
 def run_in_a_process(event: Path, reply: str, pytestconfig: pytest.Config) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Any batch, any replies, any clock, any secret, any trouble with parking: the promises hold.
+"""Any batch, any replies, any clock, any secret, any trouble with dead letters: the promises hold.
 
 What happened is judged from the calls recorded, from what was scripted as their replies and from
 what lies on the dead-letter queue: never from the application's own ledger.
@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from remove_tags_worker import app
 from support.batches import Message, Pair, batches, crowd, latest_by_pair, message
 from support.clients import sqs_client
+from support.dead_letter_faults import DeadLetterFaults, Mode, Stored
 from support.examples import EXAMPLES
-from support.parking_faults import Mode, ParkingFaults, Stored
 from support.printed import printed
 from support.replies import (
     CODES,
@@ -69,19 +69,19 @@ SECRETS: list[str | Exception] = [
 class Script:
     """What is outside the worker's hands; secrets are positions in SECRETS.
 
-    `turns` answer the calls, over and over; `guilty` accounts and tags fail, with `guilty_code`,
+    `turns` answer the calls, over and over; `refused` accounts and tags fail, with `refused_code`,
     each call that would otherwise succeed. At the n-th call the wall clock jumps by `jumps[n]`,
     and `stored[n]` becomes the secret.
     """
 
     turns: list[Turn] = field(default_factory=lambda: [Turn()])
-    guilty: frozenset[str] = frozenset()
-    guilty_code: int = 90034
+    refused: frozenset[str] = frozenset()
+    refused_code: int = 90034
     jumps: dict[int, float] = field(default_factory=dict)
     secret: int = 0
     stored: dict[int, int] = field(default_factory=dict)
     read_seconds: float = 0.0
-    parking: list[Mode] = field(default_factory=list)
+    faults: list[Mode] = field(default_factory=list)
     delays_fail: bool = False
     seconds: float = 110.0
     share: int = 25
@@ -98,7 +98,7 @@ class Case:
         self.world.secrets.seconds = script.read_seconds
         self.said: list[Said] = []
         self.dead_letters = dead_letters
-        self.parking = dead_letters.parking
+        self.faults = dead_letters.faults
         self.worker = self.world.worker(
             self.respond,
             dead_letters.client,
@@ -114,8 +114,8 @@ class Case:
         script, number = self.script, len(self.said)
         turn = script.turns[number % len(script.turns)]
         held = {name for pair in sent.pairs for name in pair}
-        if turn.kind == "ok" and held & script.guilty:
-            turn = Turn("fails", script.guilty_code, turn.latency)
+        if turn.kind == "ok" and held & script.refused:
+            turn = Turn("fails", script.refused_code, turn.latency)
         said = answer(turn, sent)
         self.said.append(said)
         self.world.jump(script.jumps.get(number, 0.0))
@@ -127,7 +127,7 @@ class Case:
         earlier, time = len(self.said), self.world.time
         started, deadline = time.clock(), time.clock() + self.script.seconds
         self.world.earliest, self.world.latest = float("inf"), float("-inf")
-        self.parking.order(time, deadline - 0.5, self.script.parking, self.script.delays_fail)
+        self.faults.order(time, deadline - 0.5, self.script.faults, self.script.delays_fail)
         self.world.now()
         records = [sent_record(message_id, one.body) for message_id, one in batch]
         with printed(app.logger) as written:
@@ -149,7 +149,7 @@ class DeadLetters:
 
     def __init__(self, url: str) -> None:
         self.client: SQSClient = sqs_client(url)
-        self.parking = ParkingFaults(self.client)
+        self.faults = DeadLetterFaults(self.client)
         self.url, self.queue_url = (
             self.client.create_queue(
                 QueueName=name, Attributes={"MaximumMessageSize": str(MAX_BYTES)}
@@ -193,17 +193,17 @@ class Result:
     def check(self) -> None:
         reported = self.check_contract()
         stored = self.case.dead_letters.take()
-        confirmed = self.case.parking.confirmed
+        confirmed = self.case.faults.confirmed
         assert not Counter(map(repr, confirmed)) - Counter(map(repr, stored))
         self.check_calls()
         self.check_secrecy(stored)
-        parked = self.check_documents(stored)
+        dead = self.check_documents(stored)
         sure = self.check_documents(confirmed)
         for message_id, one in dict(self.batch).items():
             if one.pairs is None:
                 self.check_malformed(message_id, one, reported, confirmed)
             else:
-                self.check_message(message_id, one, reported, parked, sure)
+                self.check_message(message_id, one, reported, dead, sure)
 
     def check_contract(self) -> set[str]:
         """The reply is as AWS wants it; the ids that it reports."""
@@ -225,7 +225,7 @@ class Result:
             for _, tags in call.users:
                 assert 1 <= len(set(tags)) == len(tags) <= 10
                 assert all(len(tag.encode()) <= 50 for tag in tags)
-            assert all(latest[pair] >= call.unix for pair in call.pairs), "nobody wants it any more"
+            assert all(latest[pair] >= call.unix for pair in call.pairs), "no longer wanted"
             assert call.unix <= EXPIRY[call.usersig], "an expired UserSig was sent"
             assert call.at >= self.started + 1 / share, "an environment before it called just then"
             assert call.at + 3.5 <= self.deadline - SETTLE_SECONDS
@@ -241,8 +241,8 @@ class Result:
             assert quote_plus(one) not in out
 
     def check_documents(self, stored: list[Stored]) -> dict[str, dict[Pair, set[str]]]:
-        """Each parked document is whole; the pairs that they hold, and why, by message."""
-        parked: dict[str, dict[Pair, set[str]]] = {}
+        """Each dead letter is whole; the pairs that they hold, and why, by message."""
+        dead: dict[str, dict[Pair, set[str]]] = {}
         for body, attributes in stored:
             source = dict(self.batch)[attributes["SourceMessageId"]]
             size = len(body) + sum(len(k) + 6 + len(v) for k, v in attributes.items())
@@ -263,17 +263,17 @@ class Result:
             assert len(set(pairs)) == len(pairs) > 0
             assert set(codes) == {account for account, _ in pairs}
             assert attributes["ErrorCode"] in {code for some in codes.values() for code in some}
-            of_message = parked.setdefault(attributes["SourceMessageId"], {})
+            of_message = dead.setdefault(attributes["SourceMessageId"], {})
             for pair in pairs:
                 of_message.setdefault(pair, set()).update(codes[pair[0]])
-        return parked
+        return dead
 
     def check_malformed(
         self, message_id: str, one: Message, reported: set[str], confirmed: list[Stored]
     ) -> None:
         there = [body for body, a in confirmed if a["SourceMessageId"] == message_id]
         if message_id in reported:
-            assert self.case.parking.struck, "handed back, though it could be parked"
+            assert self.case.faults.struck, "returned, though it could be dead-lettered"
         else:
             assert there == [one.body]
 
@@ -282,41 +282,41 @@ class Result:
         message_id: str,
         one: Message,
         reported: set[str],
-        parked: dict[str, dict[Pair, set[str]]],
+        dead: dict[str, dict[Pair, set[str]]],
         sure: dict[str, dict[Pair, set[str]]],
     ) -> None:
-        why = parked.get(message_id, {})
+        why = dead.get(message_id, {})
         for pair, codes in why.items():
-            self.check_parked(pair, codes, one)
+            self.check_dead_letter(pair, codes, one)
         pairs = one.pairs or frozenset()
         rest = self.rest(message_id)
         if message_id not in reported:
             confirmed = sure.get(message_id, {})
-            assert not rest & confirmed.keys(), "parked, and to be tried again"
+            assert not rest & confirmed.keys(), "dead-lettered, and to be tried again"
             assert not rest or rest < pairs, "no progress"
             for pair in pairs - rest:
-                assert self.removed(pair) != (pair in confirmed), "lost, or done and parked"
+                assert self.removed(pair) != (pair in confirmed), "lost, or done and dead-lettered"
             return
-        assert not rest or self.case.parking.struck, "handed back, though it was split"
-        assert not all(map(self.settled, pairs)) or self.case.parking.struck, "nothing is left"
+        assert not rest or self.case.faults.struck, "returned, though it was split"
+        assert not all(map(self.settled, pairs)) or self.case.faults.struck, "nothing is left"
         assert not all(map(self.removed, pairs)), "all of it was done"
-        assert not why or self.case.parking.struck, "parked and handed back"
+        assert not why or self.case.faults.struck, "dead-lettered and returned"
 
-    def check_parked(self, pair: Pair, codes: set[str], one: Message) -> None:
-        """Only what is hopeless is parked: by codes that said so of it, or because it expired."""
+    def check_dead_letter(self, pair: Pair, codes: set[str], one: Message) -> None:
+        """Only what is hopeless is dead-lettered: by codes that said so, or because it expired."""
         if self.expired(one):
             codes = codes - {"Expired"}
         shown = {str(code) for said in self.said_of.get(pair, ()) for code in said.hopeless(*pair)}
         assert codes <= {str(code) for code in HOPELESS}
         # The rows of a document speak of an account: at least one of them is about this tag.
         assert codes & (shown | self.refused_for_all.get(pair[1], set())) or self.expired(one)
-        assert not self.removed(pair), "parked, though it was done"
+        assert not self.removed(pair), "dead-lettered, though it was done"
 
     def rest(self, message_id: str) -> set[Pair]:
         """The pairs of a message that SQS confirmed as a message of their own."""
         return {
             (row["To_Account"], tag)
-            for body, attributes in self.case.parking.rests
+            for body, attributes in self.case.faults.rests
             if attributes[ORIGIN] == message_id
             for row in json.loads(body)["UserTags"]
             for tag in row["Tags"]
@@ -393,18 +393,18 @@ MODES: st.SearchStrategy[Mode] = st.sampled_from(
 SCRIPTS = st.builds(
     Script,
     turns=st.lists(TURNS, min_size=1, max_size=8),
-    guilty=st.frozensets(
+    refused=st.frozensets(
         st.integers(0, 12).map("account-{}".format)
         | st.integers(0, 12).map("tag-{}".format)
         | st.integers(0, 100).map("crowd-{}".format),
         max_size=4,
     ),
-    guilty_code=st.sampled_from(CODES),
+    refused_code=st.sampled_from(CODES),
     jumps=st.dictionaries(st.integers(0, 12), JUMPS, max_size=2),
     secret=st.just(0) | st.just(0) | STORED,
     stored=st.dictionaries(st.integers(0, 6), STORED, max_size=2),
     read_seconds=st.sampled_from([0.0, 0.1, 2.0, 6.5]),
-    parking=st.just([]) | st.lists(MODES, max_size=3),
+    faults=st.just([]) | st.lists(MODES, max_size=3),
     delays_fail=st.booleans(),
     seconds=st.just(120.0) | st.just(120.0) | st.sampled_from([60.0, 30.0, 12.0, 8.0, 4.1, 1.0]),
     share=st.sampled_from([1, 5, 25, 100]),
@@ -420,7 +420,7 @@ UNDONE_OVER_1_MIB = [("id-0", crowd(9_000, 2, "account-with-a-longer-name-to-fil
 @example([[]], Script())
 @example([[("id-0", crowd(100)), ("id-1", crowd(3))]], Script(BAD_ACCOUNT))
 @example([UNDONE_OVER_1_MIB], Script([Turn("lists", 70107)], share=100))
-@example([[("id-0", crowd(250, 11)), ("id-1", crowd(101))]], Script(guilty=frozenset({"tag-7"})))
+@example([[("id-0", crowd(250, 11)), ("id-1", crowd(101))]], Script(refused=frozenset({"tag-7"})))
 @example(
     [[("id-0", message([("a", ["x"])], UNIX_START + 1)), ("id-1", message([("a", ["x", "y"])]))]],
     Script([Turn(latency=1.0)], jumps={0: 3_600.0}, share=1),
@@ -452,10 +452,10 @@ def test_every_promise_holds_for_each_kind_of_reply(dead_letters: DeadLetters, t
 def note(result: Result) -> None:
     """For --hypothesis-show-statistics: whether the examples reach what they are meant to reach."""
     event(f"reported: {bool(result.reply['batchItemFailures'])}")
-    event(f"parked: {bool(result.case.parking.confirmed)}")
-    event(f"parking in trouble: {result.case.parking.struck}")
+    event(f"dead letters: {bool(result.case.faults.confirmed)}")
+    event(f"trouble with dead letters: {result.case.faults.struck}")
     event(f"calls: {min(len(result.said), 10)}")
     for line in result.written.splitlines():
         with suppress(ValueError):
             for reason in json.loads(line).get("handed_back", ()):
-                event(f"handed back: {reason}")
+                event(f"returned to the queue: {reason}")

@@ -17,7 +17,7 @@ from remove_tags_worker import app
 from support.batches import MALFORMED, Message, Pair, crowd, message
 from support.examples import EXAMPLES
 from support.printed import printed
-from support.queue_model import Parked, Queue, pairs_of
+from support.queue_model import DeadLetter, Queue, pairs_of
 from support.scene import UNIX_START
 from support.timpush_model import (
     BAD_TAG,
@@ -34,7 +34,7 @@ from support.world import World
 SHARE = 25
 SECONDS = 120.0
 MAX_RECEIVES_AFTER = 3
-"""The most that a message is received once all is mended."""
+"""The most that a message is received once everything works again."""
 MAX_SECONDS_AFTER = 3_600.0
 """The most that it takes to drain the queue then: a visibility timeout and a few backoffs."""
 
@@ -58,7 +58,7 @@ RNG = st.integers(0, 2**32).map(Random)
 
 
 class WorkerBehindQueue(RuleBasedStateMachine):
-    """Messages are sent, received, removed and settled while things break and are mended."""
+    """Messages are sent, received, removed and settled while things break and are fixed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class WorkerBehindQueue(RuleBasedStateMachine):
         self.timpush.troubles.add(trouble)
 
     @rule()
-    def timpush_is_mended(self) -> None:
+    def timpush_works_again(self) -> None:
         self.timpush.troubles.clear()
 
     @rule()
@@ -154,12 +154,12 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.check_ended(message_id)
 
     def teardown(self) -> None:
-        """All is mended, and the queue drains."""
+        """Everything works again, and the queue drains."""
         before = {one.message_id: one.receives for one in self.queue.held.values()}
-        self.timpush_is_mended()
+        self.timpush_works_again()
         self.usersig_is_renewed()
         self.sqs_changes(False, False, 0.0)
-        rounds, mended_at = 0, self.world.time.clock()
+        rounds, fixed_at = 0, self.world.time.clock()
         while (visible_at := self.queue.next_visible()) is not None:
             wait = max(0.0, visible_at - self.world.time.clock())
             receives = {one.message_id: one.receives for one in self.queue.held.values()}
@@ -168,23 +168,25 @@ class WorkerBehindQueue(RuleBasedStateMachine):
             self.batch_is_worked_on(Random(rounds), 1_000, wait)
             rounds += 1
         event(f"messages: {min(len(self.sent), 20)}", f"rounds to drain: {rounds}")
-        assert self.world.time.clock() - mended_at <= MAX_SECONDS_AFTER
+        assert self.world.time.clock() - fixed_at <= MAX_SECONDS_AFTER
         assert not self.queue.moved, "received too often"
         for message_id in self.sent:
             self.check_ended(message_id)
-        for parked in self.queue.parked:
-            self.check_parked(parked)
+        for letter in self.queue.dead_letters:
+            self.check_dead_letter(letter)
 
     def check_ended(self, message_id: str) -> None:
-        """Each pair of the message is off its account, parked with a reason, or in its rest."""
+        """Each pair of the message is off its account, dead-lettered, or in its rest."""
         origin = self.queue.origins[message_id]
         sent_at = self.queue.sent_at[origin]
         one = self.sent[origin]
-        parked = [one for one in self.queue.parked if self.queue.origins[one.source] == origin]
+        dead_letters = [
+            one for one in self.queue.dead_letters if self.queue.origins[one.source] == origin
+        ]
         if one.pairs is None:
-            assert parked
+            assert dead_letters
             return
-        held = {pair for letter in parked for pair in pairs_of(letter)}
+        held = {pair for letter in dead_letters for pair in pairs_of(letter)}
         for rest in self.queue.held.values():
             if rest.attributes["Origin"] == origin and rest.message_id != message_id:
                 users = json.loads(rest.body)["UserTags"]
@@ -192,18 +194,18 @@ class WorkerBehindQueue(RuleBasedStateMachine):
         for pair in one.pairs - held:
             assert self.timpush.removed.get(pair, -1.0) >= sent_at, f"{pair} of {message_id} lost"
 
-    def check_parked(self, parked: Parked) -> None:
+    def check_dead_letter(self, letter: DeadLetter) -> None:
         """It tells its reason; whatever it holds is hopeless."""
-        source = self.sent[self.queue.origins[parked.source]]
-        attributes = parked.attributes
+        source = self.sent[self.queue.origins[letter.source]]
+        attributes = letter.attributes
         assert attributes["Reason"]
         if source.pairs is None:
-            assert (parked.body, attributes["ErrorCode"]) == (source.body, "Malformed")
+            assert (letter.body, attributes["ErrorCode"]) == (source.body, "Malformed")
             return
-        codes = {code for some in pairs_of(parked).values() for code in some}
+        codes = {code for some in pairs_of(letter).values() for code in some}
         assert attributes["ErrorCode"] in codes
-        for pair, given in pairs_of(parked).items():
-            assert given & reasons(pair, source), f"{pair} was parked by {given}"
+        for pair, given in pairs_of(letter).items():
+            assert given & reasons(pair, source), f"{pair} was dead-lettered by {given}"
 
 
 def reasons(pair: Pair, source: Message) -> set[str]:

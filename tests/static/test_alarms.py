@@ -1,4 +1,4 @@
-"""Alarms: what they watch is there, each says what to do first, and each can reach somebody."""
+"""Alarms: what they watch is there, each says what to do first, and each can notify someone."""
 
 import re
 from typing import Any
@@ -114,7 +114,7 @@ class TestEachAlarm:
         assert [line for line in lines if f'"{line}"' not in code] == []
         assert bool(lines) == ("log line" in text)
 
-    def test_reaches_whoever_is_named(self, monitoring: Template, name: str) -> None:
+    def test_reaches_the_address_and_the_topic(self, monitoring: Template, name: str) -> None:
         alarm = properties(monitoring, name)
         assert alarm["AlarmActions"] == alarm["OKActions"] == ACTIONS
 
@@ -243,7 +243,7 @@ class TestNumbers:
 
     @pytest.mark.parametrize("name", ["DeadLetterQueueAlarm", "QueueAgeAlarm", "InFlightAlarm"])
     def test_a_queue_without_data_ends_the_alarm(self, monitoring: Template, name: str) -> None:
-        """SQS reports while there are messages; ignoring the rest could keep it raised for ever."""
+        """SQS reports while there are messages; ignoring the rest could leave it raised."""
         assert properties(monitoring, name)["TreatMissingData"] == "notBreaching"
 
     @pytest.mark.parametrize(
@@ -257,7 +257,7 @@ class TestNumbers:
         assert alarm["TreatMissingData"] == "ignore"
 
     @pytest.mark.parametrize("name", sorted(one for one in EXPECTED if "Expiry" in one))
-    def test_expiry_is_seen_by_whoever_uses_the_usersig(
+    def test_expiry_is_seen_by_each_function_that_uses_the_usersig(
         self, monitoring: Template, name: str
     ) -> None:
         alarm = properties(monitoring, name)

@@ -46,7 +46,7 @@ PLANTED: dict[str, tuple[str, Any, tuple[str, str]]] = {
         KEY,
         ("RotateUserSig", "CKV_AWS_45"),
     ),
-    "logs that are kept for ever": (
+    "logs that never expire": (
         "Resources/RemoveTagsWorkerLogGroup/Properties",
         {},
         ("RemoveTagsWorkerLogGroup", "CKV_AWS_66"),

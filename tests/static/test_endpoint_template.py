@@ -58,7 +58,7 @@ class TestAccess:
         for method in methods.values():
             assert method["security"] == [{"AWS_IAM": []}]
 
-    def test_nobody_calls_the_function_with_the_callers_own_rights(
+    def test_no_one_calls_the_function_with_the_callers_own_rights(
         self, written: Template, methods: dict[tuple[str, str], dict[str, Any]]
     ) -> None:
         auth = written["Resources"]["RemoveTagsApi"]["Properties"]["Auth"]

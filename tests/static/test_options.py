@@ -33,7 +33,7 @@ def api_statements(deployment: Deployment) -> dict[str, Any]:
 
 
 class TestSenders:
-    def test_by_default_nobody_else_may_send_or_invoke(self, translated: Template) -> None:
+    def test_by_default_no_one_else_may_send_or_invoke(self, translated: Template) -> None:
         deployment = Deployment(translated)
         assert list(queue_statements(deployment)) == ["OnlyOverTls"]
         assert "x-amazon-apigateway-policy" not in deployment.properties("RemoveTagsApi")["Body"]
@@ -70,7 +70,7 @@ class TestSenders:
         }
         assert statement["Action"] == "sqs:SendMessage"
 
-    def test_whoever_may_send_must_use_tls(self, translated: Template) -> None:
+    def test_every_sender_must_use_tls(self, translated: Template) -> None:
         everything = {
             "SenderPrincipals": ROLE,
             "SenderOrganizationId": ORGANIZATION,

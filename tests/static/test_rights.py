@@ -172,7 +172,7 @@ def test_rights_are_written_in_the_roles_alone(translated: Template, jobs: Templ
 
 
 def is_taken_by(role: Any, service: str) -> bool:
-    """Whether a role is for this service, and for nobody else."""
+    """Whether a role is for this service, and for no other principal."""
     (statement,) = role["Properties"]["AssumeRolePolicyDocument"]["Statement"]
     expected = {
         "Effect": "Allow",

@@ -49,7 +49,7 @@ class TestWhoMayReadWhat:
             **dict.fromkeys(READERS, READ),
         }
 
-    def test_without_a_key_nobody_writes_the_usersig(self, translated: Template) -> None:
+    def test_without_a_key_nothing_writes_the_usersig(self, translated: Template) -> None:
         deployment = Deployment(translated)
         assert deployment.may(MADE) == dict.fromkeys(READERS, READ)
         assert deployment.may(KEY) == {}

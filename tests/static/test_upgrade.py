@@ -1,4 +1,4 @@
-"""An upgrade from 0.1.0 creates no queue, secret, API or log group anew."""
+"""An upgrade from 0.1.0 recreates no queue, secret, API or log group."""
 
 import json
 import subprocess
@@ -25,7 +25,7 @@ CREATE_ONLY = {
     "AWS::SecretsManager::RotationSchedule": ["SecretId"],
     "AWS::SecretsManager::Secret": ["Name"],
 }
-"""Type -> the properties whose change makes CloudFormation create it anew (documentation of each
+"""Type -> the properties whose change makes CloudFormation replace it (documentation of each
 type, 2026-11). What is not listed holds no state: deployments, layers, permissions, alarms."""
 STATEFUL = {"AWS::ApiGateway::RestApi", "AWS::Logs::LogGroup", "AWS::SQS::Queue"}
 

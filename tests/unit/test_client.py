@@ -136,7 +136,7 @@ class TestConnections:
         assert server.connections == connections
         assert IDLE_SECONDS == 30
 
-    def test_one_that_was_closed_while_it_rested_is_opened_anew(self) -> None:
+    def test_one_that_was_closed_while_it_rested_is_opened_again(self) -> None:
         with raw_server(answer(OK, keep=False), DONE) as server:
             client = TimPushClient(server.url, 1)
             call(client)

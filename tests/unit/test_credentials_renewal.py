@@ -1,4 +1,4 @@
-"""A UserSig is looked for anew before it expires, seldom enough, and never given up while valid."""
+"""The secret is re-read before the UserSig expires, but seldom; a valid one is never given up."""
 
 import json
 from typing import TYPE_CHECKING, Any, cast

@@ -93,7 +93,7 @@ def test_a_listed_user_is_failed_for_its_input_whatever_its_tags(code: int) -> N
 
 
 @pytest.mark.parametrize("code", [*CODES, UNKNOWN_CODE])
-def test_nobody_is_failed_by_a_call_of_several_users(code: int) -> None:
+def test_no_user_is_failed_by_a_call_of_several_users(code: int) -> None:
     desk = Desk(lambda *_: failing(code))
     removed = desk.remove()
     assert set(states(removed).values()) == {"retry"}

@@ -51,7 +51,7 @@ def test_defaults_are_not_written() -> None:
     assert read_options({}) == Options()
 
 
-def test_text_that_nobody_encoded_is_read_as_it_stands() -> None:
+def test_text_that_is_not_encoded_is_read_as_it_stands() -> None:
     read = read_options({"requested-by": "Ann (CRM), spring", "separator": ";"})
     assert (read.requested_by, read.separator) == ("Ann (CRM), spring", ";")
 

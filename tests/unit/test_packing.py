@@ -109,7 +109,7 @@ class TestCut:
         packed = calls(*(document(*users[start : start + 70]) for start in range(0, 350, 70)))
         assert [user for call in packed for user in call] == users
 
-    def test_an_account_of_extreme_length_takes_nobody_with_it(self) -> None:
+    def test_an_account_of_extreme_length_fails_no_other_account(self) -> None:
         long = "x" * LONG_ACCOUNT
         packed = calls(document(("a", ["x"]), (long, ["x"]), ("b", ["x"]), (long + "y", ["x"])))
         assert sorted([account for account, _ in call] for call in packed) == sorted(

@@ -139,8 +139,8 @@ class TestSigning:
         standing = Standing(proven=GOOD)
         signing = self.sign(standing)
         signing.refuse(call_error(70009, ""), at(1.0))
-        assert signing.must_read(at(1.0)) == "anew"
-        signing.take(GOOD, "anew", at(1.0))
+        assert signing.must_read(at(1.0)) == "fresh"
+        signing.take(GOOD, "fresh", at(1.0))
         assert (signing.send_at(at(1.0)), signing.proven, signing.fault) == (1.0, False, "")
         signing.refuse(call_error(70009, ""), at(2.0))
         assert signing.send_at(at(2.0)) == pytest.approx(2.0 + REFUSED_SECONDS)
@@ -150,14 +150,14 @@ class TestSigning:
         signing = self.sign(Standing())
         signing.refuse(call_error(70009, "signed with another key"), at(1.0))
         assert "70009" in signing.fault
-        assert signing.must_read(at(1.0)) == "anew"
+        assert signing.must_read(at(1.0)) == "fresh"
 
     def test_while_refused_the_secret_is_read_at_intervals_and_before_the_next_call(self) -> None:
         signing = self.sign(Standing(refused=GOOD, tried_at=UNIX))
         clock, read = 0.0, []
         while clock <= REFUSED_SECONDS:
             if signing.must_read(at(clock)):
-                signing.take(GOOD, "anew", at(clock))
+                signing.take(GOOD, "fresh", at(clock))
                 read.append(clock)
             clock += 0.5
         assert read == [0.0, *(REREAD_SECONDS * n for n in range(1, 5))]
@@ -166,8 +166,8 @@ class TestSigning:
 
     def test_a_clock_that_jumps_back_does_not_stop_it_for_good(self) -> None:
         signing = self.sign(Standing(refused=GOOD, tried_at=UNIX + 3_600))
-        assert signing.must_read(at(1.0)) == "anew"
-        signing.take(GOOD, "anew", at(1.0))
+        assert signing.must_read(at(1.0)) == "fresh"
+        signing.take(GOOD, "fresh", at(1.0))
         assert signing.must_read(at(1.1)) == ""
         assert signing.send_at(at(1.1)) == 1.1
 
@@ -176,11 +176,11 @@ class TestSigning:
         assert (signing.send_at(at(5.0)), signing.fault) == (5.0, "")
         assert signing.must_read(at(5.0)) == ""
 
-    def test_an_expired_one_is_never_sent_but_read_anew(self) -> None:
+    def test_an_expired_one_is_never_sent_but_re_read(self) -> None:
         old = Credential(1, "administrator", "old", int(UNIX) - 1)
         signing = self.sign(Standing(proven=old), old)
         assert signing.send_at(at(0.0)) == math.inf
-        assert signing.must_read(at(0.0)) == "anew"
+        assert signing.must_read(at(0.0)) == "fresh"
         assert "expired" in signing.why_not(at(0.0))
 
     def test_without_a_secret_there_is_nothing_to_send(self) -> None:
@@ -189,7 +189,7 @@ class TestSigning:
         assert signing.send_at(at(0.0)) == math.inf
         assert signing.why_not(at(0.0)) == "cannot be read"
         assert signing.must_read(at(REREAD_SECONDS - 1)) == ""
-        assert signing.must_read(at(REREAD_SECONDS)) == "anew"
+        assert signing.must_read(at(REREAD_SECONDS)) == "fresh"
 
 
 USERS = [("a", ["x", "y", "z"]), ("b", ["x"]), ("c", ["y"])]

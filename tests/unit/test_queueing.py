@@ -1,4 +1,4 @@
-"""Users and their tags become messages of at most 100 users and 1 MiB, and nobody is lost."""
+"""Users and their tags become messages of at most 100 users and 1 MiB, and no user is lost."""
 
 import json
 from itertools import chain
@@ -33,7 +33,7 @@ def test_each_message_has_the_attributes_and_the_accounts_that_come_with_it() ->
         assert [account for account, _ in parse(message.body).users] == accounts
 
 
-def test_nobody_is_no_message() -> None:
+def test_no_users_make_no_message() -> None:
     assert cut([]) == []
 
 

@@ -154,12 +154,12 @@ def test_a_secret_that_cannot_be_used_is_read_again_until_it_can(
 ) -> None:
     scene = Scene()
     scene.secrets.value = value
-    mended = scene.time.clock() + 40
-    scene.secrets.at(mended, secret(SECOND))
+    fixed_at = scene.time.clock() + 40
+    scene.secrets.at(fixed_at, secret(SECOND))
 
     removal = scene.invoke(want(300))
 
-    assert mended <= scene.started[0].at <= mended + REREAD_SECONDS + 1
+    assert fixed_at <= scene.started[0].at <= fixed_at + REREAD_SECONDS + 1
     assert len(scene.secrets.read_at) == 4
     assert removal.counts["CredentialErrors"] == 3
     assert all_removed(removal)

@@ -113,7 +113,7 @@ class TestNotAfter:
 
         assert states(removal) == {"ann": {"removed"}}
 
-    def test_a_removal_that_is_too_late_already_is_parked_without_a_call(self) -> None:
+    def test_a_removal_that_is_too_late_already_is_dead_lettered_without_a_call(self) -> None:
         scene = Scene()
 
         removal = scene.invoke([document(scene.time.now() - 1, "ann")])
@@ -121,7 +121,7 @@ class TestNotAfter:
         assert scene.started == []
         assert removal.ledger.outcome("ann", "ann-tag") == EXPIRED
 
-    def test_it_is_parked_even_when_no_call_can_be_made(self) -> None:
+    def test_it_is_dead_lettered_even_when_no_call_can_be_made(self) -> None:
         scene = Scene()
         scene.secrets.value = "{}"
 
@@ -165,7 +165,7 @@ class TestNotAfter:
 
         assert states(removal) == {"ann": {"removed"}}
 
-    def test_of_one_users_tags_only_the_late_one_is_parked(self) -> None:
+    def test_of_one_users_tags_only_the_late_one_is_dead_lettered(self) -> None:
         scene = Scene()
         late = Document([("ann", ["old"])], scene.time.now() - 1)
 

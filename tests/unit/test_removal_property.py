@@ -51,7 +51,7 @@ documents = st.builds(
     st.lists(users, min_size=1, max_size=150),
     st.none() | st.floats(UNIX_START - 5, UNIX_START + 60),
 )
-guilty = st.frozensets(users.map(lambda user: user[0]) | st.just("tag-7"), max_size=4)
+refused = st.frozensets(users.map(lambda user: user[0]) | st.just("tag-7"), max_size=4)
 secrets = st.sampled_from(
     [secret(usersig("first")), secret(usersig("second")), secret(usersig("short", 20)), "{}"]
 )
@@ -59,10 +59,10 @@ secrets = st.sampled_from(
 
 @st.composite
 def scripts(draw: st.DrawFn) -> Script:
-    """Answers in turn, each with its latency; guilty accounts and tags fail what holds them."""
+    """Answers in turn, each with its latency; refused accounts and tags fail their calls."""
     script = draw(st.lists(st.tuples(answers, latencies), min_size=1, max_size=8))
-    guilty_code = draw(codes)
-    refuse: Callable[..., Reply] = refusing(draw(guilty), guilty_code)
+    refused_code = draw(codes)
+    refuse: Callable[..., Reply] = refusing(draw(refused), refused_code)
     turns = iter(range(1_000_000))
 
     def answer(call: list[tuple[str, list[str]]], credential: object) -> Reply:
@@ -103,7 +103,7 @@ def check_truth(tag: tuple[str, str], outcome: Outcome, scene: Scene, removal: R
             assert came[-1] == outcome.code
         case "retry":
             assert outcome.code in REASONS
-            assert True not in came, "what is done is not handed back"
+            assert True not in came, "what is done does not return to the queue"
 
 
 @given(
@@ -114,7 +114,7 @@ def check_truth(tag: tuple[str, str], outcome: Outcome, scene: Scene, removal: R
     seconds=st.sampled_from([3.0, 5.0, 30.0, 110.0]),
     chance=st.sampled_from([0.0, 0.5, 0.99]),
 )
-def test_every_tag_ends_removed_parked_or_handed_back_and_that_is_the_truth(
+def test_every_tag_ends_removed_dead_lettered_or_returned_and_that_is_the_truth(
     script: Script,
     batches: list[list[Document]],
     values: list[str],

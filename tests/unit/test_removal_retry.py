@@ -146,7 +146,7 @@ def test_a_rate_limit_that_nothing_passes_pauses_whole_seconds_and_then_holds() 
     assert not removal.down
 
 
-def test_a_listed_user_over_the_rate_pauses_nobody_else() -> None:
+def test_a_listed_user_over_the_rate_pauses_no_other_user() -> None:
     scene = proven(lambda users, _: listing({"user-0"} & dict(users).keys(), 60018, latency=0.1))
 
     removal = scene.invoke(want(5_000))

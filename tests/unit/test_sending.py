@@ -169,7 +169,7 @@ class TestRefusals:
 
 
 class SilentQueue:
-    """Answers nobody until it is told to."""
+    """Answers no request until it is told to."""
 
     def __init__(self) -> None:
         self.answer = Event()

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from remove_tags_api import app as endpoint_app
+from remove_tags_api import environment
 from support.api import Api, document, users
 from support.worker import Worker, body
 from timpush.errors import CallError
@@ -34,7 +34,7 @@ def names_and_units(metrics: dict[str, Metric]) -> dict[str, str]:
 
 @pytest.fixture
 def api(worker: Worker) -> Api:
-    endpoint_app.make_endpoint.cache_clear()
+    environment.make_endpoint.cache_clear()
     return Api(worker.timpush, worker.sqs, worker.secrets, worker.queue_url, worker.secret_id)
 
 
@@ -91,7 +91,7 @@ def test_only_the_first_invocation_is_a_cold_start(
     assert found == [[1], [1], [0], [0]]
 
 
-def test_parked_users_are_counted_by_class(
+def test_dead_lettered_users_are_counted_by_class(
     worker: Worker, capfd: pytest.CaptureFixture[str]
 ) -> None:
     late = body({"a": ["gold"], "b": ["gold"]}, NotAfter=1)

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from remove_tags_api import app as endpoint_app
+from remove_tags_api import environment
 from remove_tags_worker import app
 from support.api import Api, document, users
 from support.rotation import captured
@@ -34,7 +35,7 @@ def settled(worker: Worker, attributes: dict[str, str], *bodies: str) -> list[st
 def requested(worker: Worker, count: int) -> list[str]:
     """The lines that a request of so many users logs."""
     api = Api(worker.timpush, worker.sqs, worker.secrets, worker.queue_url, worker.secret_id)
-    endpoint_app.make_endpoint.cache_clear()
+    environment.make_endpoint.cache_clear()
     with captured(endpoint_app.logger) as log:
         api.post(document(users(count)))
     return log.getvalue().splitlines()
@@ -42,7 +43,7 @@ def requested(worker: Worker, count: int) -> list[str]:
 
 @pytest.fixture
 def logged(worker: Worker) -> list[str]:
-    """Lines of each kind: settled, refused, parked, of the worker and of the endpoint."""
+    """Lines of each kind: settled, refused, dead-lettered, of the worker and of the endpoint."""
     worker.know({"user-0": ["gold"]})
     worker.timpush.account_codes["busy"] = 61234
     bodies = [body({name: ["gold"]}) for name in ("user-0", "busy", "unknown")]

@@ -1,4 +1,4 @@
-"""The UserSig is in nothing that is printed, logged, raised, parked or shown, at any level."""
+"""The UserSig is in nothing that is printed, logged, raised, stored or shown, at any level."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ FAULTS = [
 
 @contextmanager
 def everything_at_debug() -> Iterator[None]:
-    """Levels as somebody who looks for a fault might set them, after the guard is in place."""
+    """Levels as someone who looks for a fault might set them, after the guard is in place."""
     names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
     loggers = [logging.getLogger(name) for name in names]
     levels = [logger.level for logger in loggers]
@@ -52,7 +52,7 @@ def holds(text: str, usersig: str) -> bool:
 
 
 def said(worker: Worker) -> str:
-    """Everything an invocation says, and what it parks."""
+    """Everything an invocation says, and its dead letters."""
     with everything_at_debug(), printed(app.logger) as written:
         try:
             worker.remove(body({"known": ["gold"], "unknown": ["gold"]}), "{")
@@ -61,7 +61,7 @@ def said(worker: Worker) -> str:
         environment = app.make_worker(read_settings(os.environ)).environment
         written.write(f"{environment!r} {environment.standing!r} {vars(environment.client)!r}")
         written.write(f"{vars(environment.credentials)!r}")
-    return written.getvalue() + json.dumps(worker.parked())
+    return written.getvalue() + json.dumps(worker.dead_letters())
 
 
 def test_the_search_would_find_it(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,7 +50,7 @@ def invoke(capsys: pytest.CaptureFixture[str]) -> tuple[dict[str, Any], list[dic
 
 
 def looks(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The lines that ask somebody to look at the UserSig."""
+    """The lines that ask an operator to look at the UserSig."""
     return [line for line in lines if line["message"] == "the UserSig needs a look"]
 
 

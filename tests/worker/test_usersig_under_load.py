@@ -1,4 +1,4 @@
-"""A UserSig ends while messages keep coming: not one is lost or parked, and the rotation mends it.
+"""A UserSig ends while messages keep coming: none is lost or dead-lettered; the rotation ends it.
 
 The worker's and the rotation's own handlers, between SQS and Secrets Manager on one side and a
 stand-in TIMPush on the other.
@@ -89,7 +89,7 @@ class Load:
         return True
 
     def send_until_handed_back(self) -> None:
-        """Send and work until messages are handed back, and a while longer."""
+        """Send and work until messages return to the queue, and a while longer."""
         while not self.handed_back:
             self.send()
             self.work()
@@ -169,7 +169,7 @@ def test_a_usersig_that_is_rotated_in_time_costs_not_even_a_second_attempt(load:
         load.work()
     load.drain()
 
-    # Then no message was handed back
+    # Then no message returned to the queue
     assert load.handed_back == 0
     assert load.settled()
     assert load.usersigs() == [first, load.account.value()["usersig"]]

@@ -1,4 +1,4 @@
-"""The worker's function: what it calls, what it reports, what it parks."""
+"""The worker's function: what it calls, what it reports, what it dead-letters."""
 
 import gc
 import json
@@ -21,7 +21,7 @@ def test_single_user_messages_share_calls(worker: Worker) -> None:
     assert failed == []
     assert [len(call.users) for call in worker.timpush.received] == [100] * 10
     assert all(worker.timpush.tags[account] == {"kept"} for account in accounts)
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
 def test_a_message_of_2501_users_is_26_calls(worker: Worker) -> None:
@@ -51,30 +51,30 @@ def test_an_empty_event_is_no_work(worker: Worker) -> None:
     assert worker.timpush.received == []
 
 
-def test_a_malformed_message_is_parked_with_its_own_body(worker: Worker) -> None:
+def test_a_malformed_message_is_dead_lettered_with_its_own_body(worker: Worker) -> None:
     # Given a good message, and one with a tag of 51 bytes
     worker.know({"good": ["gold"]})
     bad = body({"user-1": ["fine"], "user-2": ["x" * 51]})
     # When both come
     assert worker.remove(body({"good": ["gold"]}), bad) == []
-    # Then the good one is done, and the other is parked as it came, with place and rule
+    # Then the good one is done, and the other is dead-lettered as it came, with place and rule
     assert worker.timpush.tags["good"] == set()
-    [(parked, attributes)] = worker.parked()
-    assert parked == bad
+    [(letter, attributes)] = worker.dead_letters()
+    assert letter == bad
     assert attributes["SourceMessageId"] == "m1"
     assert attributes["ErrorCode"] == "Malformed"
     assert "/UserTags/1/Tags/0" in attributes["Reason"]
 
 
-def test_an_unknown_account_is_parked_and_the_others_are_done(worker: Worker) -> None:
+def test_an_unknown_account_is_dead_lettered_and_the_others_are_done(worker: Worker) -> None:
     # Given a message with one account that TIMPush does not know
     worker.know({"known": ["gold", "kept"]})
     # When it comes
     assert worker.remove(body({"known": ["gold"], "unknown": ["gold", "old"]})) == []
-    # Then only that account is parked, as the message held it
+    # Then only that account is dead-lettered, as the message held it
     assert worker.timpush.tags["known"] == {"kept"}
-    [(parked, attributes)] = worker.parked()
-    assert json.loads(parked) == {
+    [(letter, attributes)] = worker.dead_letters()
+    assert json.loads(letter) == {
         "UserTags": [{"To_Account": "unknown", "Tags": ["gold", "old"]}],
         "Errors": [{"To_Account": "unknown", "ErrorCode": 70107, "ErrorInfo": ""}],
         "SourceMessageId": "m0",
@@ -84,10 +84,11 @@ def test_an_unknown_account_is_parked_and_the_others_are_done(worker: Worker) ->
     assert "account not imported" in attributes["Reason"]
 
 
-def test_each_message_that_holds_a_failed_user_is_parked(worker: Worker) -> None:
+def test_each_message_that_holds_a_failed_user_is_dead_lettered(worker: Worker) -> None:
     assert worker.remove(body({"unknown": ["a"]}), body({"unknown": ["b"]})) == []
     found = {
-        attributes["SourceMessageId"]: json.loads(text) for text, attributes in worker.parked()
+        attributes["SourceMessageId"]: json.loads(text)
+        for text, attributes in worker.dead_letters()
     }
     assert {one: document["UserTags"][0]["Tags"] for one, document in found.items()} == {
         "m0": ["a"],
@@ -95,7 +96,7 @@ def test_each_message_that_holds_a_failed_user_is_parked(worker: Worker) -> None
     }
 
 
-def test_only_the_guilty_tag_of_a_refused_call_is_parked(worker: Worker) -> None:
+def test_only_the_failing_tag_of_a_refused_call_is_dead_lettered(worker: Worker) -> None:
     # Given a hundred users in a call, one of which has a tag that fails the whole call
     tags = {f"user-{number}": ["gold"] for number in range(100)}
     worker.know(tags)
@@ -105,17 +106,17 @@ def test_only_the_guilty_tag_of_a_refused_call_is_parked(worker: Worker) -> None
     assert worker.remove(body(tags)) == []
     # Then everything else is removed
     assert not any(worker.timpush.tags.values())
-    [(parked, _)] = worker.parked()
-    assert json.loads(parked)["UserTags"] == [{"To_Account": "user-50", "Tags": ["poison"]}]
+    [(letter, _)] = worker.dead_letters()
+    assert json.loads(letter)["UserTags"] == [{"To_Account": "user-50", "Tags": ["poison"]}]
 
 
-def test_a_guilty_single_tag_user_costs_at_most_14_more_calls(worker: Worker) -> None:
+def test_a_failing_single_tag_user_costs_at_most_14_more_calls(worker: Worker) -> None:
     tags = {f"user-{number}": ["gold"] for number in range(100)}
     worker.know(tags)
     worker.timpush.refused_accounts["user-99"] = 90048
     assert worker.remove(body(tags)) == []
     assert len(worker.timpush.received) <= 1 + 14
-    assert [json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.parked()] == [
+    assert [json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.dead_letters()] == [
         "user-99"
     ]
 
@@ -131,25 +132,25 @@ def test_a_message_with_a_user_to_be_retried_returns_whole(worker: Worker) -> No
     worker.timpush.account_codes.clear()
     assert worker.remove(message) == []
     assert worker.timpush.tags == {"good": set(), "troubled": set()}
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
-def test_an_expired_message_is_parked_without_a_call(worker: Worker) -> None:
+def test_an_expired_message_is_dead_lettered_without_a_call(worker: Worker) -> None:
     worker.know({"user": ["gold"]})
     assert worker.remove(body({"user": ["gold"]}, NotAfter=1)) == []
     assert worker.timpush.received == []
-    [(parked, attributes)] = worker.parked()
+    [(letter, attributes)] = worker.dead_letters()
     assert attributes["ErrorCode"] == "Expired"
-    assert json.loads(parked)["UserTags"] == [{"To_Account": "user", "Tags": ["gold"]}]
+    assert json.loads(letter)["UserTags"] == [{"To_Account": "user", "Tags": ["gold"]}]
 
 
-def test_a_parked_document_is_a_message(worker: Worker) -> None:
-    # Given a parked document of a user who is known later
+def test_a_dead_letter_is_a_message(worker: Worker) -> None:
+    # Given a dead letter of a user who is known later
     worker.remove(body({"late": ["gold"]}))
-    [(parked, _)] = worker.parked()
+    [(letter, _)] = worker.dead_letters()
     worker.know({"late": ["gold", "kept"]})
     # When it is sent as it is, it is done
-    assert worker.remove(parked) == []
+    assert worker.remove(letter) == []
     assert worker.timpush.tags["late"] == {"kept"}
 
 
@@ -158,7 +159,7 @@ def test_every_record_failed_is_still_a_reply(worker: Worker) -> None:
     assert worker.remove(body({"a": ["x"]}), body({"b": ["x"]})) == ["m0", "m1"]
 
 
-def test_what_cannot_be_parked_is_handed_back(
+def test_what_cannot_be_dead_lettered_returns(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Given a dead-letter queue that does not exist
@@ -191,7 +192,7 @@ def test_handed_back_messages_wait_their_backoff(
     records = [
         record(one["MessageId"], one["Body"], handle=one["ReceiptHandle"]) for one in received
     ]
-    # When they are handed back
+    # When they return to the queue
     assert len(worker.handle({"Records": records})) == 12
     # Then they are out of sight, also after the timeout with which they were received
     again = worker.sqs.receive_message(QueueUrl=worker.queue_url, WaitTimeSeconds=2)
@@ -201,7 +202,7 @@ def test_handed_back_messages_wait_their_backoff(
 def test_a_visibility_timeout_that_cannot_be_set_changes_nothing(worker: Worker) -> None:
     # Given records with receipt handles that SQS does not know
     worker.store_secret("no JSON")
-    # When they are handed back, the reply is the same
+    # When they return to the queue, the reply is the same
     assert worker.handle(sqs_event([body({"user": ["gold"]})])) == ["m0"]
 
 
@@ -226,4 +227,4 @@ def test_a_client_of_sqs_is_made_only_when_something_failed(worker: Worker) -> N
     assert "sqs" not in vars(kept)
     worker.remove(body({"unknown": ["gold"]}))
     assert "sqs" in vars(kept)
-    assert len(worker.parked()) == 1
+    assert len(worker.dead_letters()) == 1

@@ -131,7 +131,7 @@ def test_a_success_that_hides_failures_acknowledges_nothing(worker: Worker) -> N
     reply = {"ActionStatus": "OK", "ErrorCode": 0, "FailList": [{"To_Account": "user"}]}
     worker.timpush.set_fault(Fault("body", body=json.dumps(reply).encode()))
     assert worker.remove(ONE) == ["m0"]
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
 @pytest.mark.parametrize("data", [OK, b"HTTP/1.1 103 Early Hints\r\n\r\n" * 20], ids=["200", "103"])

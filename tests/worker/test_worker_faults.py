@@ -33,7 +33,7 @@ def test_a_reply_without_sense_is_never_taken_for_success(worker: Worker, reply:
     assert worker.remove(ONE) == []
     assert len(worker.timpush.received) == 2
     assert worker.timpush.tags["user"] == set()
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_configuration_fault_is_few_calls_and_dead_letters_nothing(
     bodies = [body({f"user-{number}": ["gold"]}) for number in range(300)]
     assert len(worker.remove(*bodies)) == 300
     assert 1 <= len(worker.timpush.received) <= 4  # the later ones are probes
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
 def test_an_unknown_code_returns_the_users_it_follows(worker: Worker) -> None:
@@ -80,7 +80,7 @@ def test_an_unknown_code_returns_the_users_it_follows(worker: Worker) -> None:
     worker.timpush.refused_accounts["strange"] = 61234
     assert worker.remove(ONE, body({"strange": ["gold"]})) == ["m1"]
     assert worker.timpush.tags["user"] == set()
-    assert worker.parked() == []
+    assert worker.dead_letters() == []
 
 
 def test_a_timpush_that_never_answers_gets_few_calls(worker: Worker) -> None:

@@ -1,4 +1,4 @@
-"""What the worker's function says of an invocation: the summary, the metrics, parked messages."""
+"""What the worker's function says of an invocation: the summary, the metrics, dead letters."""
 
 import hashlib
 import json
@@ -67,13 +67,13 @@ def test_refused_calls_are_counted(worker: Worker, capfd: pytest.CaptureFixture[
     assert metrics(capfd.readouterr().out)["CredentialErrors"] == 1
 
 
-def test_what_to_mend_is_said_once(worker: Worker) -> None:
+def test_how_to_fix_it_is_said_once(worker: Worker) -> None:
     worker.timpush.set_fault(Fault("code", code=60026, info="wrong site"))
     logged = lines(worker, *(body({f"user-{number}": ["gold"]}) for number in range(300)))
     [line] = [line for line in logged if line["level"] == "ERROR"]
     assert "60026" in line["reason"]
     assert "wrong site" in line["reason"]
-    assert "region" in line["mend"]
+    assert "region" in line["fix"]
 
 
 def test_an_unknown_code_is_logged_with_its_text(worker: Worker) -> None:
@@ -84,7 +84,7 @@ def test_an_unknown_code_is_logged_with_its_text(worker: Worker) -> None:
     assert line["error_info"] == "never heard of"
 
 
-def test_at_most_20_parked_messages_have_lines_of_their_own(worker: Worker) -> None:
+def test_at_most_20_dead_letters_have_lines_of_their_own(worker: Worker) -> None:
     logged = lines(worker, *(body({f"unknown-{number}": ["gold"]}) for number in range(25)))
     assert len([line for line in logged if line["message"] == "message parked"]) == 20
     [more] = [line for line in logged if line["message"] == "more messages parked"]

@@ -24,7 +24,7 @@ def test_one_error_names_everything_that_is_missing_or_impossible(
     assert "DEAD_LETTER_QUEUE_URL" not in text
 
 
-def test_what_is_mended_works_in_the_same_environment(
+def test_a_corrected_setting_works_in_the_same_environment(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     worker.know({"user": ["gold"]})

@@ -60,7 +60,7 @@ def test_rejected_users_are_dead_lettered_and_the_others_are_a_smaller_message(
     with sent_entries() as sent:
         assert worker.handle({"Records": [sent_record(text, JOB, 3)]}) == []
     # Then the unknown user is dead-lettered, and the busy one is a message of its own
-    [(letter, _)] = worker.parked()
+    [(letter, _)] = worker.dead_letters()
     assert [row["To_Account"] for row in json.loads(letter)["UserTags"]] == ["unknown"]
     [rest] = [entry for url, entry in sent if url == worker.queue_url]
     document = parse(rest["MessageBody"])
@@ -83,7 +83,7 @@ def test_the_rest_is_finished_by_a_later_receive(worker: Worker) -> None:
     worker.timpush.account_codes.clear()
     assert worker.handle({"Records": [sent_record(rest["MessageBody"], values(rest))]}) == []
     assert worker.timpush.tags["busy"] == set()
-    assert len(worker.parked()) == 1
+    assert len(worker.dead_letters()) == 1
 
 
 def test_receives_add_up_and_delay_the_rest(
@@ -156,7 +156,7 @@ def test_a_user_with_more_tags_than_an_invocation_is_done_by_a_few() -> None:
     # Then all of it is done, and nothing of it twice as often as it must be
     assert {tag for _, tag in timpush.removed} == set(tags)
     assert receives <= 3
-    assert queue.parked == []
+    assert queue.dead_letters == []
 
 
 def test_without_any_progress_a_message_returns_whole(worker: Worker) -> None:
@@ -216,7 +216,7 @@ class TestRecordsWithOneId:
     def test_the_same_body_twice_is_one_message(self, worker: Worker) -> None:
         twice = record("same", body({"unknown": ["gold"]}))
         assert worker.handle({"Records": [twice, twice]}) == []
-        assert len(worker.parked()) == 1
+        assert len(worker.dead_letters()) == 1
 
     def test_two_bodies_both_count(self, worker: Worker) -> None:
         worker.know({"a": ["gold"], "b": ["gold"]})
@@ -236,4 +236,4 @@ class TestRecordsWithOneId:
         records = [record("same", "{"), record("same", body({"a": ["gold"]}))]
         assert worker.handle({"Records": records}) == []
         assert worker.timpush.tags["a"] == set()
-        assert [text for text, _ in worker.parked()] == ["{"]
+        assert [text for text, _ in worker.dead_letters()] == ["{"]

@@ -38,8 +38,8 @@ https://docs.aws.amazon.com/AmazonCloudWatchLogs/latest/APIReference/API_FilterL
 DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
 DELAYED = "ApproximateNumberOfMessagesDelayed"
 AGE = "ApproximateAgeOfOldestMessage"
-PARKED = ("UsersParkedInput", "UsersParkedExpired", "MessagesParkedMalformed")
-WORKER = ("Calls", "UsersRemoved", *PARKED, *dict.fromkeys(HANDED_BACK.values()))
+DEAD_LETTERED = ("UsersParkedInput", "UsersParkedExpired", "MessagesParkedMalformed")
+WORKER = ("Calls", "UsersRemoved", *DEAD_LETTERED, *dict.fromkeys(HANDED_BACK.values()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ class Metrics(NamedTuple):
     reported: bool
 
 
-class Parked(NamedTuple):
+class DeadLetters(NamedTuple):
     """Users whom the worker put on the dead-letter queue in the last hour, by code.
 
     `complete` is false when the log has more lines than are read.
@@ -198,7 +198,7 @@ def _query(
     }
 
 
-def read_parked(logs: "CloudWatchLogsClient", log_group: str, now: float) -> Parked:
+def read_dead_letters(logs: "CloudWatchLogsClient", log_group: str, now: float) -> DeadLetters:
     """Add up what the worker's log says of users on the dead-letter queue, of the last hour."""
     counts: Counter[str] = Counter()
     pages = logs.get_paginator("filter_log_events").paginate(
@@ -212,12 +212,12 @@ def read_parked(logs: "CloudWatchLogsClient", log_group: str, now: float) -> Par
             complete = False
             break
         for event in page["events"]:
-            counts.update(parked_of(event["message"]))
+            counts.update(dead_letters_of(event["message"]))
     users = [(code, number, _meaning(code)) for code, number in counts.most_common()]
-    return Parked(users, complete)
+    return DeadLetters(users, complete)
 
 
-def parked_of(line: str) -> dict[str, int]:
+def dead_letters_of(line: str) -> dict[str, int]:
     """Code -> users, as a line of the worker's log has it; empty for any other line."""
     try:
         entry = json.loads(line)
@@ -225,8 +225,8 @@ def parked_of(line: str) -> dict[str, int]:
         return {}
     if not isinstance(entry, dict) or entry.get("message") != "batch settled":
         return {}
-    parked = entry.get("parked")
-    found = parked.items() if isinstance(parked, dict) else ()
+    dead_letters = entry.get("parked")
+    found = dead_letters.items() if isinstance(dead_letters, dict) else ()
     return {code: number for code, number in found if isinstance(number, int)}
 
 

@@ -68,8 +68,8 @@ def make_sources(
     def metrics() -> figures.Metrics:
         return figures.read_metrics(cloudwatch, stack_name, queue, clock())
 
-    def parked() -> figures.Parked:
-        return figures.read_parked(clients.logs, target["worker_log_group"], clock())
+    def dead_letters() -> figures.DeadLetters:
+        return figures.read_dead_letters(clients.logs, target["worker_log_group"], clock())
 
     mapping = partial(figures.read_mapping, clients.functions, target["mapping_id"])
     share = partial(figures.read_share, stacks, stack_name)
@@ -83,7 +83,7 @@ def make_sources(
         "alarms": Source(alarms, "cloudwatch:DescribeAlarms", 15),
         "share": Source(share, "cloudformation:DescribeStacks", 60),
         "metrics": Source(metrics, "cloudwatch:GetMetricData", 60),
-        "parked": Source(parked, "logs:FilterLogEvents", 60),
+        "dead_letters": Source(dead_letters, "logs:FilterLogEvents", 60),
     }
 
 

@@ -92,8 +92,8 @@ def doctor(stack_name: str | None, function_name: str | None) -> None:
 
 def show_check(check: Check) -> None:
     click.echo(f"{'ok' if check.ok else 'FAULT':<7}{check.name:<14}{check.detail}")
-    if check.mend:
-        click.echo(f"{'':<21}mend: {check.mend}")
+    if check.fix:
+        click.echo(f"{'':<21}fix: {check.fix}")
 
 
 @cli.command(epilog=examples("pause --stack-name NAME"))

@@ -69,7 +69,7 @@ class Hold:
     About `expected` are there. At most `limit` messages are received in at most `seconds`, which is
     also the visibility timeout: then `stopped` says why there may be more. What was dead-lettered
     after `began` (Unix seconds, by SQS's clock) is left alone: users that are sent back and
-    rejected again must not be sent back for ever.
+    rejected again must not be sent back indefinitely.
     """
 
     def __init__(

@@ -35,7 +35,7 @@ from timpush_ops.stack import make_client, resolve
 
 @click.group()
 def dlq() -> None:
-    """Look after what is parked on the dead-letter queue.
+    """Look after what is on the dead-letter queue.
 
     Messages that are looked at stay out of sight of others meanwhile, at most for --seconds.
     """
@@ -62,7 +62,7 @@ def bounded(command: Callable[..., None]) -> Callable[..., None]:
 
 @contextmanager
 def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, Any]]:
-    """The parked messages, to be shown again at the end, and a bar for them."""
+    """The dead letters, to be shown again at the end, and a bar for them."""
     sqs = make_client("sqs")
     reply = sqs.get_queue_attributes(
         QueueUrl=queue_url, AttributeNames=["ApproximateNumberOfMessages"]
@@ -88,14 +88,14 @@ def holding(queue_url: str, limit: int, seconds: int) -> Iterator[tuple[Hold, An
 @target("dead_letter_queue_url")
 @bounded
 @output_option
-def list_parked(
+def list_dead_letters(
     stack_name: str | None,
     dead_letter_queue_url: str | None,
     limit: int,
     seconds: int,
     output: str,
 ) -> None:
-    """Count parked users by code and job. Deletes nothing."""
+    """Count users on the dead-letter queue by code and job. Deletes nothing."""
     found = resolve(stack_name, {"dead_letter_queue_url": dead_letter_queue_url})
     users: Counter[tuple[str, str]] = Counter()
     messages: Counter[tuple[str, str]] = Counter()
@@ -116,8 +116,8 @@ def list_parked(
     if output == "json":
         show_json({"Messages": total, "Codes": counts})
         return
-    show_parked(counts)
-    click.echo(f"{plural(total, 'message')} parked")
+    show_dead_letters(counts)
+    click.echo(f"{plural(total, 'message')} on the dead-letter queue")
 
 
 def add_letter(
@@ -132,7 +132,7 @@ def add_letter(
     messages.update({(code, letter.job) for user in letter.users for code in user.codes})
 
 
-def show_parked(counts: list[dict[str, Any]]) -> None:
+def show_dead_letters(counts: list[dict[str, Any]]) -> None:
     if not counts:
         return
     rows = [
@@ -147,16 +147,16 @@ def says(count: dict[str, Any]) -> str:
     return meaning(int(code)) if code.isdigit() else ""
 
 
-code_option = click.option("--code", "codes", multiple=True, help="Only users parked for this.")
+code_option = click.option("--code", "codes", multiple=True, help="Only users with this code.")
 job_option = click.option("--job", default="", callback=check_job, help="Only users of this job.")
 
 
-@dlq.command("export", epilog=examples("dlq export parked.csv --stack-name NAME"))
+@dlq.command("export", epilog=examples("dlq export dead-letters.csv --stack-name NAME"))
 @click.argument("file", type=click.Path(dir_okay=False, allow_dash=True))
 @target("dead_letter_queue_url")
 @click.option("--format", "file_format", type=FORMAT, help="Default: from the file name.")
 @bounded
-def export_parked(
+def export_dead_letters(
     file: str,
     stack_name: str | None,
     dead_letter_queue_url: str | None,
@@ -164,7 +164,7 @@ def export_parked(
     limit: int,
     seconds: int,
 ) -> None:
-    """Write what is parked to FILE (- is standard output). Deletes nothing.
+    """Write the dead letters to FILE (- is standard output). Deletes nothing.
 
     CSV has a row a tag, to look at; JSON lines have a line a user, and `send` reads them again. A
     malformed message has no users: it is a row without account, or a line with its body.
@@ -202,7 +202,7 @@ def export_parked(
 @group_id_option
 @not_after_option
 @bounded
-def send_back_parked(
+def send_back_dead_letters(
     stack_name: str | None,
     queue_url: str | None,
     dead_letter_queue_url: str | None,
@@ -215,9 +215,9 @@ def send_back_parked(
     limit: int,
     seconds: int,
 ) -> None:
-    """Send parked users back to the queue, once the cause is fixed.
+    """Send dead-lettered users back to the queue, once the cause is fixed.
 
-    A user that was parked for several codes goes back when all of them are named. Malformed
+    A user with several codes goes back when all of them are named. Malformed
     messages and expired users go back only when --code names Malformed or Expired. A removal that
     is made late also takes away a tag that the user was given again meanwhile: see --not-after.
     """
@@ -230,7 +230,7 @@ def send_back_parked(
     queues = Queues(make_client("sqs"), *urls, not_after, message_group_id)
     with holding(found["dead_letter_queue_url"], limit, seconds) as (hold, shown):
         choice = Choice(frozenset(codes), job)
-        if yes:  # by then, whatever the worker parks again is later than the hold's beginning
+        if yes:  # by then, what the worker dead-letters again is later than the hold's beginning
             time.sleep(CLOCK_SECONDS)
         result = send_back(hold, choice, queues, not yes, shown.update)
     show_result(result, yes)
@@ -247,10 +247,11 @@ def show_result(result: Result, done: bool) -> None:
         click.echo("nothing was changed: repeat with --yes to do it")
     if result.undeleted:
         click.echo(
-            f"{plural(result.undeleted, 'message')} went back but may still be parked", err=True
+            f"{plural(result.undeleted, 'message')} went back but may still be dead letters",
+            err=True,
         )
     if result.refused:
         raise click.ClickException(
             f"SQS did not take everything ({counted(result.refused)}): what it did not take is "
-            "still parked"
+            "still on the dead-letter queue"
         )

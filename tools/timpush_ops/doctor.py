@@ -1,4 +1,4 @@
-"""Checks from the function's settings to TIMPush itself; each says what it found and what to mend.
+"""Checks from the function's settings to TIMPush itself; each says what it found and how to fix it.
 
 Nothing is changed: the one call to TIMPush asks for the tags of the admin account.
 """
@@ -49,7 +49,7 @@ STORE = (
     'store {"sdkappid": ..., "identifier": ..., "usersig": ...} in the secret; '
     'docs/deploy.md, "Store the credentials"'
 )
-MEND_CODES = {
+FIX_CODES = {
     60006: "the secret's sdkappid is no app of Tencent's: store the right one",
     60010: "make the identifier an admin of the app in Tencent's console",
     60020: "buy or renew the plan in Tencent's console; a new one takes some minutes",
@@ -65,7 +65,7 @@ MEND_CODES = {
     90009: "make the identifier an admin of the app in Tencent's console",
     90045: "enable Push for the app in Tencent's console",
 }
-MEND_CLASSES: dict[type[CallError], str] = {
+FIX_CLASSES: dict[type[CallError], str] = {
     CredentialsError: "store a UserSig signed with this app's key for this identifier",
     ConfigurationError: "check TimPushRegion, and the app's plan and Push in Tencent's console",
     RateLimitError: "other calls use up the app's limit: try again; if it stays, lower the budget",
@@ -74,12 +74,12 @@ MEND_CLASSES: dict[type[CallError], str] = {
 
 
 class Check(NamedTuple):
-    """What one check found; `mend` says what to do when it is not ok."""
+    """What one check found; `fix` says what to do when it is not ok."""
 
     name: str
     ok: bool
     detail: str
-    mend: str = ""
+    fix: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +102,8 @@ def examine(clients: Clients, function_name: str, now: float) -> Iterator[Check]
         yield _denied("settings", error, "lambda:GetFunctionConfiguration")
         return
     except SettingsError as error:
-        mend = "deploy the template again; do not change variables by hand"
-        yield Check("settings", False, error.message, mend)
+        fix = "deploy the template again; do not change variables by hand"
+        yield Check("settings", False, error.message, fix)
         return
     yield show_settings(settings, variables)
     yield from examine_credential(clients.secrets, settings, now)
@@ -132,8 +132,8 @@ def examine_credential(
     try:
         text = read_secret(secrets, settings.secret_id)
     except SecretError as error:
-        mend = "see that it exists here, and that you have secretsmanager:GetSecretValue on it"
-        yield Check("secret", False, error.message, mend)
+        fix = "see that it exists here, and that you have secretsmanager:GetSecretValue on it"
+        yield Check("secret", False, error.message, fix)
         return
     try:
         credential = parse_secret(text, now)
@@ -158,8 +158,8 @@ def check_usersig(credential: Credential, now: float) -> Check:
         f"expires {_moment(credential.expires_at)}, in {_span(left)}"
     )
     if left < USERSIG_LOW_SECONDS:
-        mend = "store a new one; where it is rotated, see why the rotation failed"
-        return Check("usersig", False, detail, mend)
+        fix = "store a new one; where it is rotated, see why the rotation failed"
+        return Check("usersig", False, detail, fix)
     return Check("usersig", True, detail)
 
 
@@ -172,15 +172,15 @@ def check_admin(client: TimPushClient, credential: Credential, deadline: float) 
     except InputError:  # the account has no tags to show: TIMPush took the UserSig
         pass
     except CallError as error:
-        return Check("admin", False, explain(error), mend_call(error))
+        return Check("admin", False, explain(error), fix_call(error))
     return Check("admin", True, "TIMPush took the UserSig as an admin's")
 
 
-def mend_call(error: CallError) -> str:
+def fix_call(error: CallError) -> str:
     """What to do about it: by its code, else by its class."""
-    if isinstance(error.code, int) and error.code in MEND_CODES:
-        return MEND_CODES[error.code]
-    return next(mend for kind, mend in MEND_CLASSES.items() if isinstance(error, kind))
+    if isinstance(error.code, int) and error.code in FIX_CODES:
+        return FIX_CODES[error.code]
+    return next(fix for kind, fix in FIX_CLASSES.items() if isinstance(error, kind))
 
 
 def check_queue(clients: Clients, settings: Settings, now: float) -> Check:
@@ -193,11 +193,11 @@ def check_queue(clients: Clients, settings: Settings, now: float) -> Check:
     shown = "age unknown" if age is None else f"the oldest is {_span(age)} old"
     detail = f"{waiting:,} messages wait, {flying:,} in flight, {shown}"
     if flying >= IN_FLIGHT_HIGH:
-        mend = "pause the mapping until what holds the messages up is mended"
-        return Check("queue", False, detail, mend)
+        fix = "pause the mapping until what holds the messages up is fixed"
+        return Check("queue", False, detail, fix)
     if age is not None and age > int(counts["MessageRetentionPeriod"]) / 2:
-        mend = "mend what holds them up: SQS deletes them at the end of the retention period"
-        return Check("queue", False, detail, mend)
+        fix = "fix what holds them up: SQS deletes them at the end of the retention period"
+        return Check("queue", False, detail, fix)
     return Check("queue", True, detail)
 
 
@@ -220,14 +220,16 @@ def oldest_seconds(cloudwatch: "CloudWatchClient", queue_url: str, now: float) -
 
 
 def check_dead_letters(clients: Clients, settings: Settings) -> Check:
-    """Whether anything is parked."""
+    """Whether the dead-letter queue is empty."""
     reply = clients.sqs.get_queue_attributes(
         QueueUrl=settings.dead_letter_queue_url, AttributeNames=["All"]
     )
     counts: Any = reply["Attributes"]
-    parked = sum(int(counts[name]) for name in _DEPTHS)
-    detail = f"{parked:,} messages parked"
-    return Check("dead letters", parked == 0, detail, "look with: dlq list" if parked else "")
+    dead_letters = sum(int(counts[name]) for name in _DEPTHS)
+    detail = f"{dead_letters:,} messages on the dead-letter queue"
+    return Check(
+        "dead letters", dead_letters == 0, detail, "look with: dlq list" if dead_letters else ""
+    )
 
 
 def check_mapping(clients: Clients, function_name: str, settings: Settings) -> Check:
@@ -246,17 +248,17 @@ def check_mapping(clients: Clients, function_name: str, settings: Settings) -> C
     detail = f"{state}, at most {concurrency or 'any number of'} workers"
     if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
         detail += ", without ReportBatchItemFailures: what fails is deleted"
-        mend = (
+        fix = (
             f"aws lambda update-event-source-mapping --uuid {uuid} "
             "--function-response-types ReportBatchItemFailures"
         )
-        return Check("mapping", False, detail, mend)
+        return Check("mapping", False, detail, fix)
     if concurrency != settings.concurrency:
         detail += f"; the budget is shared among {settings.concurrency}"
         return Check("mapping", False, detail, "deploy the template again with WorkerConcurrency")
     if state != "Enabled":
-        mend = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
-        return Check("mapping", False, detail, mend)
+        fix = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
+        return Check("mapping", False, detail, fix)
     return Check("mapping", True, detail)
 
 
@@ -295,8 +297,8 @@ def check_concurrency(functions: "LambdaClient", settings: Settings) -> Check:
         f"the rotation need {need} or more"
     )
     if free < need:
-        mend = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
-        return Check("concurrency", False, detail, mend)
+        fix = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
+        return Check("concurrency", False, detail, fix)
     if free < LEAST_UNRESERVED:
         detail += "; too few for EndpointReservedConcurrency"
     return Check("concurrency", True, detail)

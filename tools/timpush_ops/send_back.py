@@ -1,7 +1,7 @@
 """Users of dead letters back to the queue: sent first, deleted here once SQS confirmed that.
 
 Of a message whose users were rejected for several reasons only the chosen ones go back: the others
-go to the dead-letter queue anew, before the message is deleted. A kill at any point leaves a user
+go to the dead-letter queue again, before the message is deleted. A kill at any point leaves a user
 at least in one of the two queues; a removal made twice does no harm.
 """
 
@@ -46,7 +46,7 @@ class Choice:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What becomes of one dead letter: its users go to either queue anew, then it is deleted."""
+    """What becomes of one dead letter: its users go to either queue again; then it is deleted."""
 
     letter: Letter
     users: list[User]

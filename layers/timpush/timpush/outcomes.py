@@ -26,7 +26,7 @@ Wanted = dict[str, dict[str, float]]
 
 
 class Ledger:
-    """The outcome of each wanted tag. What nobody recorded is to be retried."""
+    """The outcome of each wanted tag. A tag without a recorded outcome is to be retried."""
 
     def __init__(self, wanted: Wanted) -> None:
         self.wanted = wanted

@@ -1,7 +1,7 @@
 """The table of jobs: items read and written, and a job's document with its live figures.
 
 Keys and items are described in the package's docstring. Reads of a job's document are strongly
-consistent: whoever stopped a job sees it stopped.
+consistent: a job that was just stopped reads as stopped.
 """
 
 import time

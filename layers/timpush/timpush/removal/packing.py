@@ -40,7 +40,7 @@ def merge(documents: Iterable[Document]) -> Wanted:
 def cut(wanted: Mapping[str, Collection[str]]) -> Iterator[list[UserTags]]:
     """Cut into calls: at most 100 users, each account once, at most 10 tags a user.
 
-    Whoever has the most tags left comes first, so the number of calls is the least there can be;
+    The users with the most tags left come first, so the number of calls is the least there can be;
     among equals the order is kept, so users of one message stay together.
     """
     if max(map(len, wanted.values()), default=0) <= MAX_TAGS:

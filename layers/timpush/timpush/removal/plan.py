@@ -77,7 +77,7 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class ReadSecret:
-    """Read the secret: `how` is "kept" if the environment's copy does, "anew" if not."""
+    """Read the secret: `how` is "kept" if the environment's copy does, "fresh" if not."""
 
     how: str
 

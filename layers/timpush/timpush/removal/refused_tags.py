@@ -1,4 +1,4 @@
-"""Tags that TIMPush refuses whoever has them: found on a few users, then known for all. Pure."""
+"""Tags that TIMPush refuses for every user: found on a few users, then known for all. Pure."""
 
 from collections import Counter
 
@@ -54,7 +54,7 @@ class RefusedTags:
             self.refused[tag] = outcome
 
     def were_removed(self, users: list[UserTags]) -> None:
-        """Tags that were taken off a user are not refused whoever has them."""
+        """Tags that were taken off a user are not refused for every user."""
         if self._awaited:
             for _, tags in users:
                 for tag in tags:

@@ -43,7 +43,7 @@ class Results:
     def live(self, users: list[UserTags], now: Now) -> list[UserTags]:
         """The users with the tags that are still to be removed; the others are settled here.
 
-        A tag is not if its `NotAfter` has passed, or if TIMPush refuses it whoever has it.
+        A tag is not if its `NotAfter` has passed, or if TIMPush refuses it for every user.
         """
         if not (self._expires or self.tags.refused):
             return users

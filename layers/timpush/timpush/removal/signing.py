@@ -47,7 +47,7 @@ class Signing:
         self.fault = ""
         self._standing = standing
         self._read = False
-        self._anew_at = Now(-math.inf, -math.inf)
+        self._fresh_at = Now(-math.inf, -math.inf)
 
     @property
     def proven(self) -> bool:
@@ -55,25 +55,25 @@ class Signing:
         return self.credential is not None and self.credential == self._standing.proven
 
     def must_read(self, now: Now) -> str:
-        """Whether the secret is to be read now: "kept" if a copy does, "anew", or "" for no."""
+        """Whether the secret is to be read now: "kept" if a copy does, "fresh", or "" for no."""
         if not self._read:
             return "kept"
-        return "anew" if now.clock >= self.next_read(now) else ""
+        return "fresh" if now.clock >= self.next_read(now) else ""
 
     def next_read(self, now: Now) -> float:
         """When (of the clock) the secret is to be read again; infinity while the UserSig works."""
         if not (self.fault or self._is_doubted() or self._is_expired(now)):
             return math.inf
-        due = self._anew_at.clock + REREAD_SECONDS
-        if self._is_refused() and self._anew_at.unix < self._retry_at(now):
+        due = self._fresh_at.clock + REREAD_SECONDS
+        if self._is_refused() and self._fresh_at.unix < self._retry_at(now):
             due = min(due, self.send_at(now))  # once more, right before it is sent again
         return due
 
     def take(self, found: "Credential | SecretError", how: str, now: Now) -> bool:
         """The secret was read; whether it holds another UserSig than before."""
         before, self._read = self.credential, True
-        if how == "anew" or isinstance(found, SecretError):
-            self._anew_at = now
+        if how == "fresh" or isinstance(found, SecretError):
+            self._fresh_at = now
         if isinstance(found, SecretError):
             self.credential, self.fault = None, found.message
         else:

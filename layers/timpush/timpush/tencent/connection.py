@@ -34,7 +34,7 @@ READ_SECONDS = 5.0
 https://cloud.tencent.com/document/product/269/1519 (n.d.)."""
 MAX_REPLY_BYTES = 1024 * 1024  # 100 users in ErrorList take about 20 kB
 MAX_SEND_BYTES = 16 * 1024
-"""One TLS record: a longer send would start its timeout anew with each record."""
+"""One TLS record: a longer send would restart its timeout with each record."""
 INTERIM = frozenset(range(100, 200)) - {101}
 """Statuses after which the real reply follows (RFC 9110, 15.2). A 101 counts as final: a call never
 asks for another protocol."""

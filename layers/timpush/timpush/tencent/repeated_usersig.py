@@ -27,7 +27,7 @@ def redact(text: str, usersig: str) -> str:
         cleaned = _without_runs(text, _pieces(usersig, MAX_SHARED + 1))
         if cleaned == text:
             break
-        text = cleaned  # looked at again: what is left may form a run anew
+        text = cleaned  # checked again: what is left may form another run
     return text
 
 

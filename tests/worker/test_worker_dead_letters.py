@@ -1,4 +1,4 @@
-"""What the worker parks when messages are as large as SQS takes them, and what it cannot park."""
+"""What the worker dead-letters when messages are as large as SQS takes, and what it cannot."""
 
 import json
 
@@ -18,7 +18,7 @@ def size(text: str, attributes: dict[str, str]) -> int:
     )
 
 
-def test_a_document_that_outgrows_a_message_is_parked_as_several_complete_ones(
+def test_a_document_that_outgrows_a_message_is_dead_lettered_as_several_complete_ones(
     worker: Worker,
 ) -> None:
     # Given a message of almost 1 MiB, of users that all fail with a long text
@@ -28,10 +28,10 @@ def test_a_document_that_outgrows_a_message_is_parked_as_several_complete_ones(
     # When it comes
     assert worker.remove(text, seconds=100) == []
     # Then each part fits, names its source, and explains each of its users, once in all
-    parked = worker.parked()
-    assert len(parked) > 1
+    dead_letters = worker.dead_letters()
+    assert len(dead_letters) > 1
     found: list[str] = []
-    for document, attributes in parked:
+    for document, attributes in dead_letters:
         assert size(document, attributes) <= MAX_BYTES
         assert attributes["SourceMessageId"] == json.loads(document)["SourceMessageId"] == "m0"
         users = [row["To_Account"] for row in json.loads(document)["UserTags"]]
@@ -51,7 +51,7 @@ def test_a_malformed_body_is_dead_lettered_with_the_attributes_that_fit(
     assert worker.remove(bad, body({"user": ["gold"]})) == []
     assert worker.timpush.tags["user"] == set()
     # Then it is there as it came, with what fits of why
-    [(text, attributes)] = worker.parked()
+    [(text, attributes)] = worker.dead_letters()
     assert text == bad
     assert size(text, attributes) <= MAX_BYTES
     names = ["ErrorCode", "SourceMessageId", "Reason"]
@@ -70,7 +70,7 @@ def test_an_account_that_almost_fills_a_message_is_dead_lettered(
     worker.timpush.set_fault(Fault("code", code=90001))
     assert worker.remove(text) == []
     # Then the account is there, or, if nothing else fits, its beginning in what is no message
-    [(letter, attributes)] = worker.parked()
+    [(letter, attributes)] = worker.dead_letters()
     assert size(letter, attributes) <= MAX_BYTES
     assert attributes["ErrorCode"] == "90001"
     document = read_document(letter, attributes)
@@ -85,35 +85,39 @@ def test_an_account_that_almost_fills_a_message_is_dead_lettered(
         assert account.startswith(shown["To_Account"])
 
 
-def test_bodies_that_are_no_text_of_ours_are_parked_as_they_are(worker: Worker) -> None:
+def test_bodies_that_are_no_text_of_ours_are_dead_lettered_as_they_are(worker: Worker) -> None:
     bodies = ["", " ", "null", "[]", '{"UserTags": []}', "plain text", '{"UserTags"', "ä€😀"]
     assert worker.remove(*bodies[1:]) == []
-    parked = {attributes["SourceMessageId"]: text for text, attributes in worker.parked()}
-    assert parked == {f"m{index}": text for index, text in enumerate(bodies[1:])}
+    dead_letters = {
+        attributes["SourceMessageId"]: text for text, attributes in worker.dead_letters()
+    }
+    assert dead_letters == {f"m{index}": text for index, text in enumerate(bodies[1:])}
 
 
-def test_many_parked_messages_are_all_there(worker: Worker) -> None:
+def test_many_dead_letters_are_all_there(worker: Worker) -> None:
     accounts = [f"unknown-{number}" for number in range(60)]
     assert worker.remove(*(body({account: ["gold"]}) for account in accounts)) == []
     # a batch that SQS took without a reply in time is sent again: there may be more than one each
-    parked = {json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.parked()}
-    assert parked == set(accounts)
+    dead_letters = {
+        json.loads(text)["Errors"][0]["To_Account"] for text, _ in worker.dead_letters()
+    }
+    assert dead_letters == set(accounts)
 
 
-def test_an_error_text_of_any_form_is_parked(worker: Worker) -> None:
+def test_an_error_text_of_any_form_is_dead_lettered(worker: Worker) -> None:
     # Given an ErrorInfo with characters that SQS takes in no message
     worker.timpush.set_fault(Fault("code", code=90034, info="bad \x00 \x1b[31m \ud800 \uffff text"))
-    # When a call fails with it, then the message is parked all the same
+    # When a call fails with it, then the message is dead-lettered all the same
     assert worker.remove(body({"user": ["gold"]})) == []
-    [(text, attributes)] = worker.parked()
+    [(text, attributes)] = worker.dead_letters()
     assert json.loads(text)["UserTags"] == [{"To_Account": "user", "Tags": ["gold"]}]
     assert attributes["Reason"].startswith("90034: tag over 50 bytes: bad ")
     assert attributes["Reason"].isprintable()
 
 
-def test_a_document_is_parked_again_when_it_fails_again(worker: Worker) -> None:
+def test_a_document_is_dead_lettered_again_when_it_fails_again(worker: Worker) -> None:
     worker.remove(body({"unknown": ["gold"]}))
-    [(first, _)] = worker.parked()
+    [(first, _)] = worker.dead_letters()
     assert worker.remove(first) == []
-    [(second, _)] = worker.parked()
+    [(second, _)] = worker.dead_letters()
     assert second == first

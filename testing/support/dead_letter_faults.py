@@ -1,4 +1,4 @@
-"""A boto3 client of SQS whose parking fails as ordered, by the hooks that botocore offers."""
+"""A boto3 client of SQS whose dead letters fail to be sent as ordered, by botocore's hooks."""
 
 import json
 from collections import Counter
@@ -22,7 +22,7 @@ Stored = tuple[str, dict[str, str]]
 """A body and its attributes."""
 
 
-class ParkingFaults:
+class DeadLetterFaults:
     """The n-th batch of ten ends as `modes` says, in turn for each attempt; then all are taken.
 
     `confirmed` are the messages that the client was told the dead-letter queue stored, `rests`
