@@ -2,9 +2,13 @@
 
 import time
 
+import pytest
+
 from local.run import Local
 from local.stack import STACK_NAME
 from timpush_ops.budget import Patience, change_budget
+
+pytestmark = pytest.mark.slow  # deploys a stack of its own
 
 
 def change(local: Local, **changed: str) -> None:

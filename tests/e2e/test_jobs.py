@@ -12,6 +12,8 @@ from local.run import Local
 from timpush.jobs.state import new_job_id, upload_key
 from timpush.jobs.table import Table, read_job, stop_job
 
+pytestmark = pytest.mark.slow  # each waits for a job of the deployed stack
+
 PATIENCE_SECONDS = 120.0
 
 

@@ -16,6 +16,8 @@ from local.run import Local
 from local.stack import STACK_NAME
 from timpush_ops.cli import cli
 
+pytestmark = pytest.mark.slow  # each waits for a job of the deployed stack
+
 PATIENCE_SECONDS = 120.0
 STACK = ("--stack-name", STACK_NAME)
 

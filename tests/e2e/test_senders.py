@@ -3,7 +3,11 @@
 import json
 import time
 
+import pytest
+
 from local.run import Local
+
+pytestmark = pytest.mark.slow  # deploys a stack of its own
 
 SECONDS = 60.0
 

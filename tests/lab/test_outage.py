@@ -6,6 +6,8 @@ import pytest
 
 from reliability.outage import FIXED_SECONDS, Outage, broken_limits, main, replace_usersig, simulate
 
+pytestmark = pytest.mark.slow  # hours of virtual time take seconds of a processor
+
 
 def test_an_outage_loses_nothing_and_ends_when_timpush_is_back() -> None:
     outage = Outage(messages=5_000, seconds=3_600)
