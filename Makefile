@@ -111,11 +111,11 @@ usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; witho
 
 ##@ Test
 # Six at a time also on two cores: many of them wait more than they work.
-test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (2 min)
+test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (5 min)
 	@$(BIN)/pytest -n 6 --dist loadfile --no-loadscope-reorder -m "not slow"
 
 # One at a time: they measure, or start many processes.
-test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (2 min)
+test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (8 min)
 	@$(BIN)/pytest -m slow
 
 prove: .venv/.stamp ## Try the properties with many examples, new each time (10 min)
