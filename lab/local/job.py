@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 TAG = "winback-2026"
 FILE_NAME = "winback.csv"
 UNKNOWN_EVERY = 1_000
-"""One user in so many is unknown to TIMPush."""
+"""Of one user in so many the account is not imported."""
 JOB_SECONDS = 180.0
 LOOK_SECONDS = 0.5
 

@@ -86,7 +86,7 @@ def text(local: "Local", users: int, board_url: str) -> str:
   endpoint           {variables(local)["API_URL"]}
   operators' page    {board_url}   (open it in a browser)
 
-The stand-in knows any user but {", ".join(UNKNOWN)} (code {UNKNOWN_CODE}).
+The stand-in knows any user but {", ".join(UNKNOWN)} (code {UNKNOWN_CODE}, account not imported).
 A call with the tag {REFUSED_TAG} fails (code {REFUSED_CODE}).
 user-1 to user-{users} have the tags {" and ".join(TAGS)}.
 

@@ -8,7 +8,7 @@ from local.job import JobDone
 from local.screen import BOLD, FAINT, GREEN, RED, aligned, coloured, line
 from local.workload import Workload
 
-REASONS = {"70107": "account unknown", "90034": "tag refused", "Expired": "NotAfter passed"}
+REASONS = {"70107": "account not imported", "90034": "tag refused", "Expired": "NotAfter passed"}
 NEXT = (
     ("make local", "the same set-up, left running, to send what you like"),
     ("make test", "all tests but the slow ones"),

@@ -68,7 +68,7 @@ def make_workload(users: int) -> Workload:
 
 def _add_troubles(work: Workload) -> None:
     for number in range(20):
-        work.send_rejected({f"never-imported-{number:02d}": ["campaign-2026"]}, UNKNOWN_CODE)
+        work.send_rejected({f"not-imported-{number:02d}": ["campaign-2026"]}, UNKNOWN_CODE)
     work.malformed.append('{"UserTags": [{"To_Account": "user-000000", "Tags": "no-array"}]}')
     work.bodies.append(work.malformed[-1])
     work.send_rejected({"late-user": ["campaign-2025"]}, "Expired", NotAfter=1)

@@ -86,7 +86,7 @@ class TestList:
         done = stack.dlq("list", "--limit", 15)
 
         assert "15 messages on the dead-letter queue" in done.output
-        assert "15 messages were read: there may be more" in done.output
+        assert "15 messages read: there may be more" in done.output
         assert stack.dead_letters() == (25, 0)
 
     def test_no_dead_letters_are_no_fault(self, stack: Operated) -> None:

@@ -14,10 +14,12 @@ from urllib.parse import quote_plus
 
 import boto3
 import pytest
+from click.testing import CliRunner
 
 from support.environment import worker_environment
 from support.ops import Done, Operated, operated
 from timpush.settings import read_settings
+from timpush_ops.cli import cli
 from timpush_ops.doctor import check_concurrency
 from timpush_server import Fault, TimPushServer
 
@@ -292,11 +294,12 @@ class TestQueues:
         assert "the oldest is 3 d 0 h old" in faults(done)[0]
         assert "SQS deletes them at the end of the retention period" in done.output
 
-    def test_dead_letters_are_a_fault(self, deployed: Deployed) -> None:
+    def test_dead_letters_are_a_warning(self, deployed: Deployed) -> None:
         deployed.stack.add_dead_letter_of({"stranger": 70107})
         done = deployed.examine()
-        assert faults(done) == ["dead letters  1 messages on the dead-letter queue"]
-        assert "dlq list" in done.output
+        assert (done.code, faults(done)) == (0, [])
+        assert "warn   dead letters  1 message on the dead-letter queue\n" in done.output
+        assert "fix: ./ops dlq list" in done.output
 
     def test_a_queue_that_is_not_there(self, deployed: Deployed) -> None:
         deployed.set_variables(QUEUE_URL=f"{deployed.stack.queue_url}-gone")
@@ -310,7 +313,11 @@ class TestMapping:
         deployed.set_mapping(Enabled=False)
         done = deployed.examine()
         assert faults(done)[0].startswith("mapping       Disabled")
-        assert f"--uuid {deployed.mapping_id} --enabled" in done.output
+        assert f"fix: ./ops resume --mapping-id {deployed.mapping_id}\n" in done.output
+        assert "aws lambda" not in done.output
+        command = done.output.partition("./ops ")[2].splitlines()[0].split()
+        assert deployed.stack.run(*command).code == 0
+        assert faults(deployed.examine()) == []
 
     def test_one_that_deletes_what_fails(self, deployed: Deployed) -> None:
         deployed.set_mapping(FunctionResponseTypes=[])
@@ -365,13 +372,50 @@ class TestConcurrency:
     ) -> None:
         settings = read_settings(worker_environment(WORKER_CONCURRENCY=4))
         check = check_concurrency(cast(Any, Account(quota, unreserved)), settings)
-        assert check.ok is ok
+        assert (check.level == "ok") is ok
         assert f"quota {quota:,}, {unreserved:,} unreserved; 4 workers" in check.detail
         assert bool(check.fix) is not ok
         assert ok is False or ("EndpointReservedConcurrency" in check.detail) is not reservable
 
 
+class TestOutput:
+    def test_json_holds_every_check_and_keeps_the_exit_code(self, deployed: Deployed) -> None:
+        deployed.stack.add_dead_letter_of({"stranger": 70107})
+        done = deployed.stack.run("doctor", "--function-name", deployed.name, "--output", "json")
+        levels = {check["Name"]: check["Level"] for check in json.loads(done.stdout)}
+        assert done.code == 0
+        assert levels["settings"] == levels["concurrency"] == "ok"
+        assert levels["dead letters"] == "warn"
+
+        deployed.set_mapping(Enabled=False)
+        done = deployed.stack.run("doctor", "--function-name", deployed.name, "--output", "json")
+        [fault] = [check for check in json.loads(done.stdout) if check["Level"] == "fault"]
+        assert (done.code, fault["Name"]) == (1, "mapping")
+        assert fault["Fix"].startswith("./ops resume")
+
+    def test_a_terminal_sees_green_yellow_and_red(
+        self, deployed: Deployed, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("NO_COLOR", raising=False)
+        monkeypatch.setenv("TERM", "xterm")
+        deployed.stack.add_dead_letter_of({"stranger": 70107})
+        deployed.set_mapping(Enabled=False)
+        arguments = ("doctor", "--function-name", deployed.name)
+
+        shown = CliRunner().invoke(cli, arguments, color=True).output
+        for word, colour in (("ok", 32), ("warn", 33), ("FAULT", 31)):
+            assert f"\x1b[{colour}m{word}" in shown
+        assert "\x1b" not in CliRunner().invoke(cli, arguments).output, "a pipe is plain"
+        monkeypatch.setenv("NO_COLOR", "1")
+        assert "\x1b" not in CliRunner().invoke(cli, arguments, color=True).output
+
+
 class TestPauseAndResume:
+    def test_json_says_what_the_mapping_is(self, deployed: Deployed) -> None:
+        mapping = deployed.mapping_id
+        done = deployed.stack.run("pause", "--mapping-id", mapping, "--output", "json")
+        assert json.loads(done.stdout) == {"MappingId": mapping, "State": "Disabled"}
+
     def test_the_mapping_is_disabled_and_enabled(self, deployed: Deployed) -> None:
         for command, state in (("pause", "Disabled"), ("resume", "Enabled"), ("resume", "Enabled")):
             done = deployed.stack.run(command, "--mapping-id", deployed.mapping_id)

@@ -10,6 +10,7 @@ import boto3
 import pytest
 
 from support.ops import ROOT, Operated, operated
+from timpush_ops.cli import SECTIONS, cli
 
 
 @pytest.fixture
@@ -47,6 +48,14 @@ def test_the_shell_completes_commands() -> None:
         check=True,
     )
     assert done.stdout.splitlines() == ["plain,job", "plain,jobs"]
+
+
+def test_help_is_one_screen_that_lists_every_command(stack: Operated) -> None:
+    shown = stack.run("--help").output.splitlines()
+    listed = [line.split()[0] for line in shown if line.startswith("  ") and line.strip()]
+    assert all(listed.count(name) >= 1 for name in cli.commands)
+    assert sorted(one for names in SECTIONS.values() for one in names) == sorted(cli.commands)
+    assert len(shown) <= 40
 
 
 @pytest.mark.parametrize(

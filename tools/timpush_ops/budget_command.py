@@ -1,8 +1,11 @@
 """The command `budget`: its options and what it prints."""
 
+from functools import partial
+
 import click
 
 from timpush_ops.budget import Patience, change_budget
+from timpush_ops.output import examples, output_option, show_json
 from timpush_ops.stack import make_client, resolve
 
 KEEP = (
@@ -12,13 +15,22 @@ KEEP = (
 )
 
 
-@click.command()
+@click.command(
+    epilog=examples(
+        "budget --app-calls 80 --stack-name NAME", "budget --workers 8 --stack-name NAME"
+    )
+)
 @click.option("--stack-name", required=True, help="The deployed stack.")
 @click.option("--app-calls", type=click.IntRange(1), help="New AppCallsPerSecond.")
 @click.option("--api-calls", type=click.IntRange(0), help="New ApiCallsPerSecond.")
 @click.option("--workers", type=click.IntRange(1), help="New WorkerConcurrency.")
+@output_option
 def budget(
-    stack_name: str, app_calls: int | None, api_calls: int | None, workers: int | None
+    stack_name: str,
+    app_calls: int | None,
+    api_calls: int | None,
+    workers: int | None,
+    output: str,
 ) -> None:
     """Change the calls per second or the workers of a running stack, within the budget throughout.
 
@@ -34,7 +46,11 @@ def budget(
     if not changed:
         raise click.UsageError("give --app-calls, --api-calls or --workers")
     target = resolve(stack_name, {"mapping_id": None, "function_name": None})
+    say = partial(click.echo, err=True)
     clients = make_client("cloudformation"), make_client("lambda")
-    change_budget(*clients, stack_name, target, changed, Patience(click.echo))
-    click.echo(", ".join(f"{name}={value}" for name, value in changed.items()))
-    click.echo(KEEP)
+    change_budget(*clients, stack_name, target, changed, Patience(say))
+    if output == "json":
+        show_json({"StackName": stack_name, "Changed": changed})
+    else:
+        click.echo(", ".join(f"{name}={value}" for name, value in changed.items()))
+    say(KEEP)

@@ -1,5 +1,6 @@
 """The command line."""
 
+import os
 import sys
 import time
 from typing import Any
@@ -18,12 +19,12 @@ from timpush_ops.board_command import board
 from timpush_ops.budget import BudgetError
 from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
-from timpush_ops.doctor import Check, Clients, examine
+from timpush_ops.doctor import Check, Clients, Level, examine
 from timpush_ops.follow import FollowError
 from timpush_ops.job_commands import job, jobs
 from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import target
-from timpush_ops.output import examples
+from timpush_ops.output import examples, output_option, show_json
 from timpush_ops.send_command import send
 from timpush_ops.stack import TargetError, make_client, resolve
 from timpush_ops.upload import UploadError
@@ -32,11 +33,20 @@ FAILURES = (
     *(ClientError, BotoCoreError, Boto3Error),
     *(BudgetError, FollowError, MappingError, UploadError, OSError),
 )
+SECTIONS = {
+    "First": ("doctor",),
+    "Files of users": ("send", "jobs", "job"),
+    "Watch and act": ("board", "dlq", "pause", "resume", "budget"),
+}
+"""The commands in the help screen, by how soon one needs them."""
+
+COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fault": "red"}
 REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
 
 class Commands(click.Group):
-    """Turns what can go wrong outside into one line of text and an exit code."""
+    """Turns what can go wrong outside into one line of text and an exit code; lists its commands in
+    sections."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -52,6 +62,15 @@ class Commands(click.Group):
                 raise
             raise click.ClickException(f"{error} (AWS_ENDPOINT_URL)") from None
 
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        widest = max(map(len, self.commands))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                limit = formatter.width - widest - 6
+                formatter.write_dl(
+                    [(f"{n:<{widest}}", self.commands[n].get_short_help_str(limit)) for n in names]
+                )
+
 
 @click.group(
     cls=Commands,
@@ -62,7 +81,8 @@ class Commands(click.Group):
     + "\n\nExit codes: 0 done; 1 not all was done, and the message says why; 2 wrong usage. "
     "`send` and `job` have more.",
 )
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Operate a deployed stack: check it, send it a file of users, follow jobs, look after what is
     on the dead-letter queue.
 
@@ -70,11 +90,17 @@ def cli() -> None:
     AWS_ENDPOINT_URL, ...). COMMAND --help has examples.
     """
     guard_logs()
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":  # https://no-color.org
+        context.color = False
 
 
-@cli.command(epilog=examples("doctor --stack-name NAME"))
+@cli.command(
+    epilog=examples("doctor --stack-name NAME", "doctor --stack-name NAME --output json")
+    + "\n\nExit codes: 0 no fault, though there may be warnings; 1 a fault; 2 wrong usage."
+)
 @target("function_name")
-def doctor(stack_name: str | None, function_name: str | None) -> None:
+@output_option
+def doctor(stack_name: str | None, function_name: str | None, output: str) -> None:
     """Check settings, secret, UserSig, admin right, queues and mapping.
 
     Changes nothing; makes one call to TIMPush that asks for the tags of the admin account.
@@ -84,39 +110,54 @@ def doctor(stack_name: str | None, function_name: str | None) -> None:
     clients = Clients(*(make_client(service) for service in services))
     checks = []
     for check in examine(clients, found["function_name"], time.time()):
-        show_check(check)
+        if output == "table":
+            show_check(check)
         checks.append(check)
-    if not all(check.ok for check in checks):
+    if output == "json":
+        show_json(
+            [{name.title(): value for name, value in one._asdict().items()} for one in checks]
+        )
+    if any(check.level == "fault" for check in checks):
         sys.exit(1)
 
 
 def show_check(check: Check) -> None:
-    click.echo(f"{'ok' if check.ok else 'FAULT':<7}{check.name:<14}{check.detail}")
+    """One line, coloured on a terminal, and one for the fix."""
+    level = "FAULT" if check.level == "fault" else check.level
+    word = click.style(f"{level:<7}", COLOURS[check.level])
+    click.echo(f"{word}{check.name:<14}{check.detail}")
     if check.fix:
         click.echo(f"{'':<21}fix: {check.fix}")
 
 
 @cli.command(epilog=examples("pause --stack-name NAME"))
 @target("mapping_id")
-def pause(stack_name: str | None, mapping_id: str | None) -> None:
+@output_option
+def pause(stack_name: str | None, mapping_id: str | None, output: str) -> None:
     """Take no more messages from the queue: they wait there, for at most 4 days."""
-    switch(stack_name, mapping_id, enabled=False)
+    switch(stack_name, mapping_id, output, enabled=False)
 
 
 @cli.command(epilog=examples("resume --stack-name NAME"))
 @target("mapping_id")
-def resume(stack_name: str | None, mapping_id: str | None) -> None:
+@output_option
+def resume(stack_name: str | None, mapping_id: str | None, output: str) -> None:
     """Take messages from the queue again.
 
     Messages of an invocation that crashed stay hidden for up to 13 minutes more: doctor shows them
     as in flight.
     """
-    switch(stack_name, mapping_id, enabled=True)
+    switch(stack_name, mapping_id, output, enabled=True)
 
 
-def switch(stack_name: str | None, mapping_id: str | None, *, enabled: bool) -> None:
+def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabled: bool) -> None:
+    """Enable or disable the mapping, and say what it is then."""
     found = resolve(stack_name, {"mapping_id": mapping_id})["mapping_id"]
-    click.echo(f"mapping {found}: {switch_mapping(make_client('lambda'), found, enabled)}")
+    state = switch_mapping(make_client("lambda"), found, enabled)
+    if output == "json":
+        show_json({"MappingId": found, "State": state})
+    else:
+        click.echo(f"mapping {found}: {state}")
 
 
 for command in (send, jobs, job, board, budget, dlq):

@@ -16,6 +16,7 @@ from timpush.messages import Document
 from timpush.queue.attributes import CARRIED, ERROR_CODE, JOB_ID, REASON
 from timpush.queue.dead_letter import MALFORMED, User, read_document, read_users
 from timpush.queue.delays import set_delays
+from timpush_ops.output import plural
 
 if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
@@ -100,7 +101,7 @@ class Hold:
         while empty < (1 if read >= self._expected else EMPTY_RECEIVES):
             room = self._limit - len(self._handles) - len(self._gone)
             if room <= 0:
-                self.stopped = f"{self._limit:,} messages were read"
+                self.stopped = f"{plural(self._limit, 'message')} read"
                 return
             if self._clock() >= until:
                 self.stopped = f"{self._seconds} seconds were over"

@@ -202,6 +202,7 @@ def export_dead_letters(
 @group_id_option
 @not_after_option
 @bounded
+@output_option
 def send_back_dead_letters(
     stack_name: str | None,
     queue_url: str | None,
@@ -214,6 +215,7 @@ def send_back_dead_letters(
     not_after: float | None,
     limit: int,
     seconds: int,
+    output: str,
 ) -> None:
     """Send dead-lettered users back to the queue, once the cause is fixed.
 
@@ -233,10 +235,26 @@ def send_back_dead_letters(
         if yes:  # by then, what the worker dead-letters again is later than the hold's beginning
             time.sleep(CLOCK_SECONDS)
         result = send_back(hold, choice, queues, not yes, shown.update)
-    show_result(result, yes)
+    if output == "json":
+        show_json(result_document(result, yes))
+    else:
+        show_result(result, yes)
+    check_result(result)
+
+
+def result_document(result: Result, done: bool) -> dict[str, Any]:
+    """What was sent back, or without --yes would be; `Kept` counts messages that stay."""
+    return {
+        "Done": done,
+        "Users": result.users,
+        "Messages": result.messages,
+        "Codes": dict(result.codes.most_common()),
+        "Kept": result.kept,
+    }
 
 
 def show_result(result: Result, done: bool) -> None:
+    """The same in a sentence."""
     what = f"{plural(result.users, 'user')} of {plural(result.messages, 'message')}"
     codes = f" ({counted(result.codes)})" if result.codes else ""
     click.echo(
@@ -245,6 +263,10 @@ def show_result(result: Result, done: bool) -> None:
     )
     if not done:
         click.echo("nothing was changed: repeat with --yes to do it")
+
+
+def check_result(result: Result) -> None:
+    """Say what SQS did not do; end the command with exit code 1 when it did not take everything."""
     if result.undeleted:
         click.echo(
             f"{plural(result.undeleted, 'message')} went back but may still be dead letters",

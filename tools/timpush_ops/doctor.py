@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -27,6 +27,7 @@ from timpush.tencent import usersig
 from timpush.tencent.client import TimPushClient
 from timpush.tencent.codes import explain
 from timpush.tencent.credentials import Credential, parse_secret, read_secret
+from timpush_ops.output import plural
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -73,11 +74,17 @@ FIX_CLASSES: dict[type[CallError], str] = {
 }
 
 
+Level = Literal["ok", "warn", "fault"]
+
+
 class Check(NamedTuple):
-    """What one check found; `fix` says what to do when it is not ok."""
+    """What one check found; `fix` says what to do when it is not ok.
+
+    A warning is something to look at that is no fault of the set-up.
+    """
 
     name: str
-    ok: bool
+    level: Level
     detail: str
     fix: str = ""
 
@@ -103,7 +110,7 @@ def examine(clients: Clients, function_name: str, now: float) -> Iterator[Check]
         return
     except SettingsError as error:
         fix = "deploy the template again; do not change variables by hand"
-        yield Check("settings", False, error.message, fix)
+        yield Check("settings", "fault", error.message, fix)
         return
     yield show_settings(settings, variables)
     yield from examine_credential(clients.secrets, settings, now)
@@ -120,9 +127,9 @@ def show_settings(settings: Settings, variables: Mapping[str, str]) -> Check:
     proxy = f" by way of {settings.endpoint_url}" if variables.get("TIMPUSH_ENDPOINT_URL") else ""
     detail = (
         f"region {variables['TIMPUSH_REGION']}{proxy}, "
-        f"{settings.calls_per_second} calls/s over {settings.concurrency} workers"
+        f"{settings.calls_per_second} calls/s over {plural(settings.concurrency, 'worker')}"
     )
-    return Check("settings", True, detail)
+    return Check("settings", "ok", detail)
 
 
 def examine_credential(
@@ -133,18 +140,18 @@ def examine_credential(
         text = read_secret(secrets, settings.secret_id)
     except SecretError as error:
         fix = "see that it exists here, and that you have secretsmanager:GetSecretValue on it"
-        yield Check("secret", False, error.message, fix)
+        yield Check("secret", "fault", error.message, fix)
         return
     try:
         credential = parse_secret(text, now)
     except UserSigError as error:
-        yield Check("secret", True, f"{settings.secret_id} can be read")
-        yield Check("usersig", False, f"{error.message}{_claims(text)}", STORE)
+        yield Check("secret", "ok", f"{settings.secret_id} can be read")
+        yield Check("usersig", "fault", f"{error.message}{_claims(text)}", STORE)
         return
     except SecretError as error:
-        yield Check("secret", False, error.message, STORE)
+        yield Check("secret", "fault", error.message, STORE)
         return
-    yield Check("secret", True, f"{settings.secret_id} can be read")
+    yield Check("secret", "ok", f"{settings.secret_id} can be read")
     yield check_usersig(credential, now)
     client = TimPushClient(settings.endpoint_url, connections=1)
     yield check_admin(client, credential, time.monotonic() + CALL_SECONDS)
@@ -159,8 +166,8 @@ def check_usersig(credential: Credential, now: float) -> Check:
     )
     if left < USERSIG_LOW_SECONDS:
         fix = "store a new one; where it is rotated, see why the rotation failed"
-        return Check("usersig", False, detail, fix)
-    return Check("usersig", True, detail)
+        return Check("usersig", "fault", detail, fix)
+    return Check("usersig", "ok", detail)
 
 
 def check_admin(client: TimPushClient, credential: Credential, deadline: float) -> Check:
@@ -172,8 +179,8 @@ def check_admin(client: TimPushClient, credential: Credential, deadline: float) 
     except InputError:  # the account has no tags to show: TIMPush took the UserSig
         pass
     except CallError as error:
-        return Check("admin", False, explain(error), fix_call(error))
-    return Check("admin", True, "TIMPush took the UserSig as an admin's")
+        return Check("admin", "fault", explain(error), fix_call(error))
+    return Check("admin", "ok", "TIMPush took the UserSig as an admin's")
 
 
 def fix_call(error: CallError) -> str:
@@ -191,14 +198,15 @@ def check_queue(clients: Clients, settings: Settings, now: float) -> Check:
     waiting, flying = (int(counts[name]) for name in _DEPTHS)
     age = oldest_seconds(clients.cloudwatch, url, now)
     shown = "age unknown" if age is None else f"the oldest is {_span(age)} old"
-    detail = f"{waiting:,} messages wait, {flying:,} in flight, {shown}"
+    waits = "waits" if waiting == 1 else "wait"
+    detail = f"{plural(waiting, 'message')} {waits}, {flying:,} in flight, {shown}"
     if flying >= IN_FLIGHT_HIGH:
         fix = "pause the mapping until what holds the messages up is fixed"
-        return Check("queue", False, detail, fix)
+        return Check("queue", "fault", detail, fix)
     if age is not None and age > int(counts["MessageRetentionPeriod"]) / 2:
         fix = "fix what holds them up: SQS deletes them at the end of the retention period"
-        return Check("queue", False, detail, fix)
-    return Check("queue", True, detail)
+        return Check("queue", "fault", detail, fix)
+    return Check("queue", "ok", detail)
 
 
 def oldest_seconds(cloudwatch: "CloudWatchClient", queue_url: str, now: float) -> float | None:
@@ -226,10 +234,10 @@ def check_dead_letters(clients: Clients, settings: Settings) -> Check:
     )
     counts: Any = reply["Attributes"]
     dead_letters = sum(int(counts[name]) for name in _DEPTHS)
-    detail = f"{dead_letters:,} messages on the dead-letter queue"
-    return Check(
-        "dead letters", dead_letters == 0, detail, "look with: dlq list" if dead_letters else ""
-    )
+    detail = f"{plural(dead_letters, 'message')} on the dead-letter queue"
+    if dead_letters:
+        return Check("dead letters", "warn", detail, "./ops dlq list says which users, and why")
+    return Check("dead letters", "ok", detail)
 
 
 def check_mapping(clients: Clients, function_name: str, settings: Settings) -> Check:
@@ -241,25 +249,25 @@ def check_mapping(clients: Clients, function_name: str, settings: Settings) -> C
         FunctionName=function_name, EventSourceArn=reply["Attributes"]["QueueArn"]
     )["EventSourceMappings"]
     if not mappings:
-        return Check("mapping", False, "nothing feeds the worker", "deploy the template again")
+        return Check("mapping", "fault", "nothing feeds the worker", "deploy the template again")
     mapping: Mapping[str, Any] = mappings[0]
     uuid, state = mapping["UUID"], mapping.get("State", "")
     concurrency = mapping.get("ScalingConfig", {}).get("MaximumConcurrency")
-    detail = f"{state}, at most {concurrency or 'any number of'} workers"
+    workers = f"at most {plural(concurrency, 'worker')}" if concurrency else "any number of workers"
+    detail = f"{state}, {workers}"
     if "ReportBatchItemFailures" not in mapping.get("FunctionResponseTypes", []):
         detail += ", without ReportBatchItemFailures: what fails is deleted"
         fix = (
             f"aws lambda update-event-source-mapping --uuid {uuid} "
             "--function-response-types ReportBatchItemFailures"
         )
-        return Check("mapping", False, detail, fix)
+        return Check("mapping", "fault", detail, fix)
     if concurrency != settings.concurrency:
         detail += f"; the budget is shared among {settings.concurrency}"
-        return Check("mapping", False, detail, "deploy the template again with WorkerConcurrency")
+        return Check("mapping", "fault", detail, "deploy the template again with WorkerConcurrency")
     if state != "Enabled":
-        fix = f"aws lambda update-event-source-mapping --uuid {uuid} --enabled"
-        return Check("mapping", False, detail, fix)
-    return Check("mapping", True, detail)
+        return Check("mapping", "fault", detail, f"./ops resume --mapping-id {uuid}")
+    return Check("mapping", "ok", detail)
 
 
 def check_crashes(cloudwatch: "CloudWatchClient", function_name: str, now: float) -> Check:
@@ -275,13 +283,13 @@ def check_crashes(cloudwatch: "CloudWatchClient", function_name: str, now: float
             Statistics=["Sum"],
         )
     except (ClientError, BotoCoreError):
-        return Check("crashes", True, "unknown: no cloudwatch:GetMetricStatistics")
+        return Check("crashes", "ok", "unknown: no cloudwatch:GetMetricStatistics")
     crashed = round(sum(point["Sum"] for point in reply["Datapoints"]))
-    detail = f"{crashed} invocations crashed in the last {HIDDEN_SECONDS // 60} min"
+    detail = f"{plural(crashed, 'invocation')} crashed in the last {HIDDEN_SECONDS // 60} min"
     if crashed:
         detail += f"; SQS delivers their messages again after {HIDDEN_SECONDS} s"
-        return Check("crashes", False, detail, "read the ERROR lines of the worker's log")
-    return Check("crashes", True, detail)
+        return Check("crashes", "fault", detail, "read the ERROR lines of the worker's log")
+    return Check("crashes", "ok", detail)
 
 
 def check_concurrency(functions: "LambdaClient", settings: Settings) -> Check:
@@ -290,18 +298,18 @@ def check_concurrency(functions: "LambdaClient", settings: Settings) -> Check:
         limit = functions.get_account_settings()["AccountLimit"]
         quota, free = limit["ConcurrentExecutions"], limit["UnreservedConcurrentExecutions"]
     except (ClientError, BotoCoreError, KeyError):
-        return Check("concurrency", True, "unknown: no lambda:GetAccountSettings")
+        return Check("concurrency", "ok", "unknown: no lambda:GetAccountSettings")
     need = settings.concurrency + OTHER_EXECUTIONS
     detail = (
-        f"quota {quota:,}, {free:,} unreserved; {settings.concurrency} workers, the endpoint and "
-        f"the rotation need {need} or more"
+        f"quota {quota:,}, {free:,} unreserved; {plural(settings.concurrency, 'worker')}, "
+        f"the endpoint and the rotation need {need} or more"
     )
     if free < need:
         fix = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
-        return Check("concurrency", False, detail, fix)
+        return Check("concurrency", "fault", detail, fix)
     if free < LEAST_UNRESERVED:
         detail += "; too few for EndpointReservedConcurrency"
-    return Check("concurrency", True, detail)
+    return Check("concurrency", "ok", detail)
 
 
 _DEPTHS = ("ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible")
@@ -315,7 +323,7 @@ def _attempt(name: str, right: str, check: Callable[..., Check], *arguments: Any
 
 
 def _denied(name: str, error: Exception, right: str) -> Check:
-    return Check(name, False, str(error), f"see that it exists here, and that you have {right}")
+    return Check(name, "fault", str(error), f"see that it exists here, and that you have {right}")
 
 
 def _claims(text: str) -> str:

@@ -86,20 +86,25 @@ def show(
 @click.argument("job_id")
 @target("jobs_table")
 @click.option("--reason", default="stopped by an operator", show_default=True)
-def stop(job_id: str, stack_name: str | None, jobs_table: str | None, reason: str) -> None:
+@output_option
+def stop(
+    job_id: str, stack_name: str | None, jobs_table: str | None, reason: str, output: str
+) -> None:
     """Stop JOB_ID: nothing more is sent, and workers drop what is queued.
 
     Tags that were removed stay removed. The report names every user who was not reached.
     """
     found = resolve(stack_name, {"jobs_table": jobs_table})
     table = make_table(found["jobs_table"])
-    if stop_job(table, job_id, reason):
-        click.echo(f"job {job_id} is stopped; its report follows")
-        return
+    stopped = stop_job(table, job_id, reason)
     current = must_exist(read_job(table, job_id), job_id)
-    if current["EndedAt"] or current["State"] != "stopped":
+    if not stopped and (current["EndedAt"] or current["State"] != "stopped"):
         raise click.ClickException(f"job {job_id} has ended before: {current['State']}")
-    click.echo(f"job {job_id} was stopped before; its report follows")
+    if output == "json":
+        show_json(current)
+    else:
+        when = "is stopped" if stopped else "was stopped before"
+        click.echo(f"job {job_id} {when}; its report follows")
 
 
 def must_exist(job: Document | None, job_id: str) -> Document:
