@@ -189,6 +189,18 @@ class TestSendBack:
         assert stack.take() == []
         assert stack.dead_letters() == (5, 0)
 
+    def test_json_says_what_would_go_back(self, stack: Operated) -> None:
+        stack.add_dead_letter_of({"stranger": 70107})
+        stack.add_dead_letter_of({"other": 90034})
+        done = stack.dlq("send-back", "--code", 70107, "--output", "json")
+        assert json.loads(done.stdout) == {
+            "Done": False,
+            "Users": 1,
+            "Messages": 1,
+            "Codes": {"70107": 1},
+            "Kept": 1,
+        }
+
     def test_takes_the_users_of_a_code_and_leaves_the_others(self, stack: Operated) -> None:
         add_some(stack)
 

@@ -129,6 +129,12 @@ class TestStop:
         assert stored
         assert (stored["State"], stored["Reason"]) == ("stopped", "wrong file")
 
+    def test_json_is_the_job_as_it_is_then(self, stack: Operated, store: JobStore) -> None:
+        store.put_job("job-1", State="sending")
+        done = run(stack, store, "job", "stop", "job-1", "--output", "json")
+        document = json.loads(done.stdout)
+        assert (document["JobId"], document["State"]) == ("job-1", "stopped")
+
     def test_stopping_again_changes_nothing(self, stack: Operated, store: JobStore) -> None:
         store.put_job("job-1", State="stopped", Reason="first")
         done = run(stack, store, "job", "stop", "job-1")
