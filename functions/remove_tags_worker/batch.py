@@ -54,6 +54,8 @@ class Batch:
         """
         for key, document in self.documents.items():
             unsettled = ledger.outcomes(document.users)
+            if not unsettled:
+                continue
             retry = [row for row in unsettled if row[2].state == "retry"]
             rejected = [row for row in unsettled if row[2].state == "rejected"]
             reason = str(retry[0][2].code) if retry else ""

@@ -502,16 +502,30 @@ def table(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
+    return command(arguments, __doc__, run, "{:,} users", "every user accounted for")
+
+
+def command(
+    arguments: Sequence[str] | None,
+    description: str | None,
+    run: Callable[[int, int, Callable[[str], None]], Verdict],
+    title: str,
+    question: str,
+) -> int:
+    """A chaos run with its progress and its table; 1 if the verdict names a fault.
+
+    `title` has a place for the number of users, `question` is what the last row answers.
+    """
+    parser = argparse.ArgumentParser(description=(description or "").split("\n", maxsplit=1)[0])
     parser.add_argument("--users", type=int, default=100_000)
     parser.add_argument("--seed", type=int, default=1, help="of all randomness of this command")
     options = parser.parse_args(arguments)
     exit_on_sigterm()
-    print(f"{options.users:,} users, seed {options.seed}", flush=True)
+    print(f"{title.format(options.users)}, seed {options.seed}", flush=True)
     verdict = run(options.users, options.seed, lambda text: print(text, flush=True))
-    width = max(len(name) for name, _ in verdict.rows)
-    print("\n" + "\n".join(f"{name:<{width}}  {value:>8}" for name, value in verdict.rows))
-    print(f"{'every user accounted for':<{width}}  {'no' if verdict.faults else 'yes':>8}")
+    rows = [*verdict.rows, (question, "no" if verdict.faults else "yes")]
+    width = max(len(name) for name, _ in rows)
+    print("\n" + "\n".join(f"{name:<{width}}  {value:>8}" for name, value in rows))
     for fault in verdict.faults[:20]:
         print(f"NOT AS EXPECTED: {fault}", file=sys.stderr)
     return 1 if verdict.faults else 0

@@ -10,7 +10,6 @@ steps and of workers. Exit code 0 only if the report is exact to the user and TI
 what it says.
 """
 
-import argparse
 import csv
 import hashlib
 import io
@@ -37,10 +36,10 @@ from jobs.report import report
 from jobs.send import send_range
 from jobs.settle import settle
 from local.run import depth
-from reliability.chaos import SECRET_ID, WORKERS, Run, chaos, inject, kill_one
+from reliability.chaos import SECRET_ID, WORKERS, Run, Verdict, chaos, command, inject, kill_one
 from reliability.chaos_job_file import JobFile, NotRemoved, make_file
 from reliability.chaos_work import REFUSED_TAG, Work
-from reliability.processes import control, exit_on_sigterm
+from reliability.processes import control
 from reliability.throttling import throttle
 from support.job_store import JobStore, job_store
 from timpush.jobs import ranges
@@ -102,14 +101,6 @@ class JobRun:
     def rows(self, name: str) -> list[dict[str, str]]:
         """The rows of a list of the report."""
         return list(csv.DictReader(io.StringIO(self.read(name).decode(), newline="")))
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of it all; `faults` lists what must not be, in words."""
-
-    rows: list[tuple[str, str]]
-    faults: list[str]
 
 
 def run(users: int, seed: int, say: Callable[[str], None]) -> Verdict:
@@ -344,19 +335,7 @@ def table(job: JobRun, document: dict[str, Any]) -> list[tuple[str, str]]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """The command; returns its exit code."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", maxsplit=1)[0])
-    parser.add_argument("--users", type=int, default=100_000)
-    parser.add_argument("--seed", type=int, default=1, help="of all randomness of this command")
-    options = parser.parse_args(arguments)
-    exit_on_sigterm()
-    print(f"a job of {options.users:,} users, seed {options.seed}", flush=True)
-    verdict = run(options.users, options.seed, lambda text: print(text, flush=True))
-    width = max(len(name) for name, _ in verdict.rows)
-    print("\n" + "\n".join(f"{name:<{width}}  {value:>8}" for name, value in verdict.rows))
-    print(f"{'report exact':<{width}}  {'no' if verdict.faults else 'yes':>8}")
-    for fault in verdict.faults[:20]:
-        print(f"NOT AS EXPECTED: {fault}", file=sys.stderr)
-    return 1 if verdict.faults else 0
+    return command(arguments, __doc__, run, "a job of {:,} users", "report exact")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,7 @@
 """What the endpoint logs and counts, one id from request to dead letter, and no UserSig."""
 
 import json
-import logging
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -13,6 +10,7 @@ import pytest
 from remove_tags_api import app, environment
 from remove_tags_worker import app as worker_app
 from support.api import REQUEST_ID, Api, document, losing, users
+from support.log_levels import everything_at_debug, holds
 from support.printed import printed
 from support.rotation import captured
 from support.worker import Worker, record
@@ -234,25 +232,6 @@ class TestRequestId:
 
         ((_, attributes),) = worker.dead_letters()
         assert "RequestId" not in attributes
-
-
-@contextmanager
-def everything_at_debug() -> Iterator[None]:
-    """Levels as someone who looks for a fault might set them, after the guard is in place."""
-    names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def holds(text: str, usersig: str) -> bool:
-    return any(one in text for one in (usersig, quote_plus(usersig), usersig[10:60]))
 
 
 class TestSecrecy:

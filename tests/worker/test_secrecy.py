@@ -4,13 +4,12 @@ import json
 import logging
 import os
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from urllib.parse import quote_plus
 
 import pytest
 
 from remove_tags_worker import app
+from support.log_levels import everything_at_debug, holds
 from support.printed import printed
 from support.worker import Worker, body
 from timpush.errors import SettingsError
@@ -30,25 +29,6 @@ FAULTS = [
     Fault("code", code=61234),
     Fault("code", code=90034),
 ]
-
-
-@contextmanager
-def everything_at_debug() -> Iterator[None]:
-    """Levels as someone who looks for a fault might set them, after the guard is in place."""
-    names = ("urllib3", "urllib3.connectionpool", "botocore", "botocore.parsers", "boto3")
-    loggers = [logging.getLogger(name) for name in names]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.DEBUG)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-
-
-def holds(text: str, usersig: str) -> bool:
-    return any(one in text for one in (usersig, quote_plus(usersig), usersig[10:60]))
 
 
 def said(worker: Worker) -> str:
