@@ -20,29 +20,37 @@ def deploy(endpoint_url: str, parameters: dict[str, str]) -> dict[str, str]:
     Raises:
         RuntimeError: sam failed; the text is what it printed.
     """
-    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
-    _sam(
-        endpoint_url,
-        "deploy",
-        *("--template-file", str(BUILT), "--stack-name", STACK_NAME, "--region", REGION),
-        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
-        *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
-        *(("--parameter-overrides", *overrides) if overrides else ()),
-    )
+    _sam(endpoint_url, *deploy_arguments(parameters))
     stack = client("cloudformation", endpoint_url).describe_stacks(StackName=STACK_NAME)["Stacks"][
         0
     ]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
 
-def _sam(endpoint_url: str, *arguments: str) -> None:
-    environment = aws_environment(endpoint_url) | {
+def deploy_arguments(parameters: dict[str, str]) -> list[str]:
+    """The arguments of SAM to deploy the built template with these parameters."""
+    overrides = [f'{name}="{value}"' for name, value in parameters.items()]
+    return [
+        "deploy",
+        *("--template-file", str(BUILT), "--stack-name", STACK_NAME, "--region", REGION),
+        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
+        *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
+        *(("--parameter-overrides", *overrides) if overrides else ()),
+    ]
+
+
+def sam_environment(endpoint_url: str) -> dict[str, str]:
+    """The environment in which SAM reaches the emulator and nothing else."""
+    return aws_environment(endpoint_url) | {
         "SAM_CLI_TELEMETRY": "0",
         "__SAM_CLI_APP_DIR": str(ROOT / ".tools/sam-home"),
     }
+
+
+def _sam(endpoint_url: str, *arguments: str) -> None:
     done = subprocess.run(
         [SAM, *arguments],
-        env=environment,
+        env=sam_environment(endpoint_url),
         cwd=ROOT,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,

@@ -1,7 +1,7 @@
 """A stack in an emulated AWS with all that an operator's command asks for.
 
-Its resources have the logical ids of the template, so their names, which CloudFormation makes, begin
-as those of a real stack do.
+Its resources have the logical ids of the template, so their names, which CloudFormation makes,
+begin as those of a real stack do.
 """
 
 import copy

@@ -197,3 +197,12 @@ def test_the_statements_of_a_command_allow_nothing_that_it_does_not_call(
     rights = allowed(operator, command)
     unused = [right for right in rights if not any(right.covers(*one) for one in needed[command])]
     assert unused == []
+
+
+@pytest.mark.parametrize("command", RUNS)
+def test_a_command_that_reads_or_writes_what_is_stored_uses_the_key(
+    needed: dict[str, set[Right]], command: str
+) -> None:
+    services = {right.action.partition(":")[0] for right in needed[command]}
+    stored = services & {"dynamodb", "s3", "secretsmanager", "sqs"}
+    assert ("UseKmsKey" in documented()[command]) is bool(stored)

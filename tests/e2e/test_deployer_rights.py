@@ -1,0 +1,86 @@
+"""`sam deploy` makes the calls that docs/policies/deployer.json allows, and no others."""
+
+import json
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from local.emulator import ROOT, emulator
+from local.stack import STACK_NAME, deploy_arguments, sam_environment
+from support.rights import ACTIONS, Right
+from template.policies import Allowance, allowances, read_policy
+
+pytestmark = pytest.mark.slow  # deploys a stack of its own, twice
+
+PYTHON = ROOT / ".tools/sam/bin/python"
+RECORD_SAM = ROOT / "testing/support/record_sam.py"
+ACCOUNT = "000000000000"
+SECONDS = 120.0
+PARAMETERS = {"SavedQueries": "false", "WatchBudget": "false"}
+"""The emulator knows neither saved queries nor metric math."""
+EACH = {"DeployStack", "FindSamBucket", "UploadArtifacts"}
+FIRST = EACH | {"CreateSamBucketStack"}
+OTHER = {"UseSamTransform", "CreateSamBucket", "DeleteStack", "DeleteArtifacts"}
+"""What CloudFormation asks for by itself, and what `sam delete` calls: it fails on the emulator."""
+FIRST_ONLY = {"s3:PutObject"}
+LATER_ONLY = {"cloudformation:GetTemplateSummary"}
+
+
+def record(endpoint_url: str, path: Path, parameters: dict[str, str]) -> set[Right]:
+    """Deploy; the rights that SAM's calls need."""
+    path.unlink(missing_ok=True)
+    done = subprocess.run(
+        [PYTHON, RECORD_SAM, path, *deploy_arguments(parameters)],
+        env=sam_environment(endpoint_url),
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return {to_right(json.loads(line)) for line in lines}
+
+
+def to_right(call: dict[str, Any]) -> Right:
+    """What a recorded call needs."""
+    operation = f"{call['service']}:{call['operation']}"
+    action = ACTIONS.get(operation, operation)
+    if call["service"] == "s3":
+        return Right(action, f"arn:aws:s3:::{urlsplit(call['url']).path.removeprefix('/')}")
+    assert call["service"] == "cloudformation", call
+    name = call["body"]["StackName"]  # an ARN stands for it, too
+    stacks = f"arn:aws:cloudformation:us-east-1:{ACCOUNT}:stack"
+    return Right(action, name if name.startswith("arn:") else f"{stacks}/{name}/id")
+
+
+@pytest.fixture(scope="module")
+def deployments(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[set[Right]]]:
+    """The rights that the first deployment needs, and those that an update needs."""
+    path = tmp_path_factory.mktemp("sam") / "calls"
+    with emulator() as (url, _):
+        first = record(url, path, PARAMETERS)
+        yield [first, record(url, path, PARAMETERS | {"WorkerConcurrency": "2"})]
+
+
+def allowed(sids: set[str], less: set[str]) -> list[Allowance]:
+    policy = read_policy("deployer", {"STACK": STACK_NAME, "ACCOUNT": ACCOUNT})
+    assert {one["Sid"] for one in policy["Statement"]} == FIRST | OTHER
+    return [one for one in allowances(policy, sids) if one.action not in less]
+
+
+@pytest.mark.parametrize(
+    ("number", "sids", "less"), [(0, FIRST, LATER_ONLY), (1, EACH, FIRST_ONLY)]
+)
+def test_sam_calls_exactly_what_its_statements_allow(
+    deployments: list[set[Right]], number: int, sids: set[str], less: set[str]
+) -> None:
+    needed, rights = deployments[number], allowed(sids, less)
+    assert [one for one in needed if not any(right.covers(*one) for right in rights)] == []
+    assert [one for one in rights if not any(one.covers(*right) for right in needed)] == []
