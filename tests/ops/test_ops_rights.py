@@ -1,5 +1,9 @@
 """Each command makes the calls that its statements in docs/policies/operator.json allow, and no
-statement allows more than its commands call."""
+statement allows more than its commands call.
+
+A new command gets a row in docs/commands.md, a run in `RUNS`, and a statement for what is new in
+it.
+"""
 
 import re
 import threading

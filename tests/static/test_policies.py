@@ -3,6 +3,7 @@ the templates need, and no more."""
 
 import json
 import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,14 @@ class TestEachPolicy:
     def test_nothing_in_capitals_is_left_to_fill_in(self, name: str) -> None:
         left = set(re.findall(r"\b[A-Z_]{3,}\b", text(name))) - set(PLACEHOLDERS)
         assert left - {"DELETE", "GET", "PATCH", "POST", "PUT"} == set()
+
+    def test_the_documented_command_fills_it_in(self, name: str) -> None:
+        block = RIGHTS.partition("    sed -e")[2].partition(" \\\n        docs/policies/")[0]
+        command = f"sed -e{block} docs/policies/{name}.json"
+        done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=True)
+        filled = json.loads(done.stdout)
+        assert filled["Statement"]
+        assert not re.search(rf"\b({'|'.join(PLACEHOLDERS)})\b", done.stdout.decode())
 
     def test_each_name_of_a_statement_is_used_once(self, name: str) -> None:
         sids = [one["Sid"] for one in read_policy(name)["Statement"]]
