@@ -15,7 +15,7 @@ DEPLOY_SECONDS = 180.0
 
 
 def deploy(endpoint_url: str, parameters: dict[str, str]) -> dict[str, str]:
-    """Deploy (or update) the stack; returns its outputs.
+    """Deploy (or update) the stack with the settings of samconfig.toml; returns its outputs.
 
     Raises:
         RuntimeError: sam failed; the text is what it printed.
@@ -24,9 +24,9 @@ def deploy(endpoint_url: str, parameters: dict[str, str]) -> dict[str, str]:
     _sam(
         endpoint_url,
         "deploy",
-        *("--template-file", str(BUILT), "--stack-name", STACK_NAME, "--region", REGION),
-        *("--resolve-s3", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"),
-        *("--no-confirm-changeset", "--no-progressbar", "--no-fail-on-empty-changeset"),
+        *("--template-file", str(BUILT), "--config-file", str(ROOT / "samconfig.toml")),
+        *("--stack-name", STACK_NAME, "--region", REGION),
+        *("--no-confirm-changeset", "--no-progressbar"),
         *(("--parameter-overrides", *overrides) if overrides else ()),
     )
     stack = client("cloudformation", endpoint_url).describe_stacks(StackName=STACK_NAME)["Stacks"][
