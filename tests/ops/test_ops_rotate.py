@@ -125,6 +125,17 @@ def test_without_a_schedule_nothing_is_waited_for(monkeypatch: pytest.MonkeyPatc
     assert operations(server.requests) == ["DescribeSecret", "RotateSecret"]
 
 
+def test_a_stack_without_a_signing_key(stack: Operated) -> None:
+    template = {
+        "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
+        "Outputs": {"SecretArn": {"Value": "any"}},
+    }
+    name = f"stack-{uuid.uuid4().hex}"
+    boto3.client("cloudformation").create_stack(StackName=name, TemplateBody=json.dumps(template))
+    done = stack.run("rotate", "--stack-name", name)
+    assert (done.code, "rotates only with SigningKeySecretArn" in done.output) == (2, True)
+
+
 class TestNotRotated:
     def reason(self, *lines: str) -> str:
         same = described({OLD: "AWSCURRENT"})
