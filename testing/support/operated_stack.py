@@ -33,6 +33,7 @@ TEMPLATE: dict[str, Any] = {
         "RemoveTagsQueue": {"Type": "AWS::SQS::Queue"},
         "RemoveTagsDeadLetterQueue": {"Type": "AWS::SQS::Queue"},
         "RemoveTagsWorkerLogGroup": {"Type": "AWS::Logs::LogGroup"},
+        "RotateUserSigLogGroup": {"Type": "AWS::Logs::LogGroup"},
         "RemoveTagsWorkerRole": {
             "Type": "AWS::IAM::Role",
             "Properties": {"AssumeRolePolicyDocument": {}},
@@ -96,6 +97,7 @@ TEMPLATE: dict[str, Any] = {
         "WorkerFunctionName": {"Value": {"Ref": "RemoveTagsWorker"}},
         "WorkerMappingId": {"Value": {"Ref": "RemoveTagsWorkerQueue"}},
         "WorkerLogGroupName": {"Value": {"Ref": "RemoveTagsWorkerLogGroup"}},
+        "RotationLogGroupName": {"Value": {"Ref": "RotateUserSigLogGroup"}},
         "JobsBucketName": {"Value": {"Ref": "JobsBucket"}},
         "JobsTableName": {"Value": {"Ref": "JobsTable"}},
     },
@@ -158,6 +160,7 @@ def operated_stack(aws_url: str, timpush: TimPushServer) -> Iterator[OperatedSta
     template = copy.deepcopy(TEMPLATE)
     variables = template["Resources"]["RemoveTagsWorker"]["Properties"]["Environment"]["Variables"]
     variables |= {"TIMPUSH_ENDPOINT_URL": timpush.url, "TIMPUSH_SECRET_ID": secret["ARN"]}
+    template["Outputs"]["SecretArn"] = {"Value": secret["ARN"]}
     stacks.create_stack(
         StackName=name,
         TemplateBody=json.dumps(template),
@@ -168,7 +171,6 @@ def operated_stack(aws_url: str, timpush: TimPushServer) -> Iterator[OperatedSta
     )
     stack: Any = stacks.describe_stacks(StackName=name)["Stacks"][0]
     outputs = {one["OutputKey"]: one["OutputValue"] for one in stack["Outputs"]}
-    outputs["SecretArn"] = secret["ARN"]
     s3, dynamodb, sqs = boto3.client("s3"), boto3.client("dynamodb"), boto3.client("sqs")
     queues = outputs["QueueUrl"], outputs["DeadLetterQueueUrl"]
     jobs = JobStore(s3, Table(dynamodb, outputs["JobsTableName"]), outputs["JobsBucketName"])

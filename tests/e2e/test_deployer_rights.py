@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from local.emulator import REGION, ROOT, emulator
-from local.stack import STACK_NAME, deploy_arguments, sam_environment
+from local.stack import STACK_NAME, UNKNOWN_TO_EMULATOR, deploy_arguments, sam_environment
 from support.rights import ACTIONS, Right
 from template.policies import Allowance, allowances, read_policy
 
@@ -20,8 +20,6 @@ PYTHON = ROOT / ".tools/sam/bin/python"
 RECORD_SAM = ROOT / "testing/support/record_sam.py"
 ACCOUNT = "000000000000"
 SECONDS = 120.0
-PARAMETERS = {"SavedQueries": "false", "WatchBudget": "false"}
-"""The emulator knows neither saved queries nor metric math."""
 EACH = {"DeployStack", "FindSamBucket", "UploadArtifacts"}
 FIRST = EACH | {"CreateSamBucketStack"}
 DELETION = {"DeleteStack", "ReadDeletedStacks", "DeleteArtifacts"}
@@ -68,8 +66,10 @@ def calls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, set[Ri
     path = tmp_path_factory.mktemp("sam") / "calls"
     with emulator() as (url, _):
         yield {
-            "first": record(url, path, *deploy_arguments(PARAMETERS)),
-            "later": record(url, path, *deploy_arguments(PARAMETERS | {"WorkerConcurrency": "2"})),
+            "first": record(url, path, *deploy_arguments(UNKNOWN_TO_EMULATOR)),
+            "later": record(
+                url, path, *deploy_arguments(UNKNOWN_TO_EMULATOR | {"WorkerConcurrency": "2"})
+            ),
             # The emulator's URL of a nested template is no address of S3, so SAM gives up.
             "deletion": record(url, path, "delete", "--no-prompts", *NAMED, code=1),
         }

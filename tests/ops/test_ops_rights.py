@@ -5,6 +5,7 @@ A new command gets a row in docs/commands.md, a run in `RUNS`, and a statement f
 it.
 """
 
+import json
 import re
 import threading
 from collections.abc import Callable, Iterator
@@ -15,17 +16,26 @@ import pytest
 import urllib3
 
 from support.operated_stack import ACCOUNT, OperatedStack, operated_stack
+from support.raw_server import answer, raw_server
 from support.rights import Right, recording
 from support.rotation import aws_variables
 from template.policies import Allowance, allowances, read_policy
 from template.translate import ROOT
-from timpush_ops import dead_letters, follow, mapping
+from timpush_ops import dead_letters, follow, mapping, rotation
 from timpush_ops.board_command import serving
 from timpush_ops.cli import cli
 from timpush_server import TimPushServer
 
-NOT_CALLED = {"UseKmsKey"}
-"""The services use the key with the caller's rights; no command calls KMS itself."""
+NOT_CALLED = {"UseKmsKey", "StartRotation"}
+"""What services ask for: they use the key, and invoke the rotation, with the caller's rights."""
+KEYED = {
+    "dynamodb:GetItem",
+    "s3:PutObject",
+    "secretsmanager:GetSecretValue",
+    "sqs:ReceiveMessage",
+    "sqs:SendMessage",
+}
+"""What reads or writes something that the key of `KmsKeyArn` encrypts."""
 PART = 8 * 1024 * 1024
 """boto3 uploads a larger file in parts."""
 
@@ -33,6 +43,7 @@ WAITS = (
     (dead_letters, "WAIT_SECONDS"),
     (follow, "POLL_SECONDS"),
     (mapping, "LOOK_SECONDS"),
+    (rotation, "PATIENCE_SECONDS"),
 )
 """What the emulator does at once is not waited for."""
 
@@ -58,6 +69,28 @@ def open_board(stack: OperatedStack, _: Path) -> None:
         answering.join(30)
     assert page.status == 200
     assert "Cannot be read" not in page.data.decode()
+
+
+def rotate(stack: OperatedStack, _: Path) -> None:
+    """One that succeeds; one that is stuck, is ended, and fails again."""
+    done = stack.run("rotate")
+    assert done.code == 0, done.output
+    stages = {"VersionIdsToStages": {"1" * 32: ["AWSCURRENT"], "2" * 32: ["AWSPENDING"]}}
+    stuck = {"__type": "InvalidRequestException", "message": "A previous rotation"}
+    replies = [
+        (stages, 200),
+        (stuck, 400),
+        ({}, 200),
+        ({}, 200),
+        (stages, 200),
+        ({"events": []}, 200),
+    ]
+    answers = [answer(json.dumps(body).encode(), status=status) for body, status in replies]
+    secret, group = (stack.outputs[name] for name in ("SecretArn", "RotationLogGroupName"))
+    with raw_server(*answers) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AWS_ENDPOINT_URL", server.url)
+        done = stack.operated.run("rotate", "--secret-id", secret, "--rotation-log-group", group)
+    assert (done.code, group in done.output) == (1, True), done.output
 
 
 def send(stack: OperatedStack, folder: Path) -> None:
@@ -114,6 +147,7 @@ RUNS: dict[str, Run] = {
     "dlq send-back": send_back,
     "dlq list": simply("dlq", "list"),
     "dlq export": export,
+    "rotate": rotate,
     "resume": simply("resume"),
     "budget": simply("budget", "--app-calls", "60"),
 }
@@ -207,6 +241,5 @@ def test_the_statements_of_a_command_allow_nothing_that_it_does_not_call(
 def test_a_command_that_reads_or_writes_what_is_stored_uses_the_key(
     needed: dict[str, set[Right]], command: str
 ) -> None:
-    services = {right.action.partition(":")[0] for right in needed[command]}
-    stored = services & {"dynamodb", "s3", "secretsmanager", "sqs"}
-    assert ("UseKmsKey" in documented()[command]) is bool(stored)
+    keyed = KEYED & {right.action for right in needed[command]}
+    assert ("UseKmsKey" in documented()[command]) is bool(keyed)

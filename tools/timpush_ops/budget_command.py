@@ -17,7 +17,7 @@ KEEP = (
 
 @click.command(
     epilog=examples(
-        "budget --app-calls 80 --stack-name NAME", "budget --workers 8 --stack-name NAME"
+        "budget --app-calls 80 --stack-name NAME", "budget --workers 5 --stack-name NAME"
     )
 )
 @click.option("--stack-name", required=True, help="The deployed stack.")

@@ -25,18 +25,20 @@ from timpush_ops.job_commands import job, jobs
 from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import target
 from timpush_ops.output import examples, output_option, show_json
+from timpush_ops.rotate_command import rotate
+from timpush_ops.rotation import RotateError
 from timpush_ops.send_command import send
 from timpush_ops.stack import TargetError, make_client, resolve
 from timpush_ops.upload import UploadError
 
 FAILURES = (
     *(ClientError, BotoCoreError, Boto3Error),
-    *(BudgetError, FollowError, MappingError, UploadError, OSError),
+    *(BudgetError, FollowError, MappingError, RotateError, UploadError, OSError),
 )
 SECTIONS = {
     "First": ("doctor",),
     "Files of users": ("send", "jobs", "job"),
-    "Watch and act": ("board", "dlq", "pause", "resume", "budget"),
+    "Watch and act": ("board", "dlq", "pause", "resume", "budget", "rotate"),
 }
 """The commands in the help screen, by how soon one needs them."""
 
@@ -160,5 +162,5 @@ def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabl
         click.echo(f"mapping {found}: {state}")
 
 
-for command in (send, jobs, job, board, budget, dlq):
+for command in (send, jobs, job, board, budget, rotate, dlq):
     cli.add_command(command)

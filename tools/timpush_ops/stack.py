@@ -15,6 +15,8 @@ OUTPUTS = {
     "jobs_bucket": "JobsBucketName",
     "jobs_table": "JobsTableName",
     "worker_log_group": "WorkerLogGroupName",
+    "secret_id": "SecretArn",
+    "rotation_log_group": "RotationLogGroupName",
 }
 """Option -> the output of the stack that stands in for it."""
 
