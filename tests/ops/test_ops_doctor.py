@@ -299,7 +299,7 @@ class TestQueues:
         done = deployed.examine()
         assert (done.code, faults(done)) == (0, [])
         assert "warn   dead letters  1 message on the dead-letter queue\n" in done.output
-        assert "fix: ./ops dlq list" in done.output
+        assert "fix: see which users, and why: ./ops dlq list --stack-name NAME" in done.output
 
     def test_a_queue_that_is_not_there(self, deployed: Deployed) -> None:
         deployed.set_variables(QUEUE_URL=f"{deployed.stack.queue_url}-gone")
@@ -313,11 +313,19 @@ class TestMapping:
         deployed.set_mapping(Enabled=False)
         done = deployed.examine()
         assert faults(done)[0].startswith("mapping       Disabled")
-        assert f"fix: ./ops resume --mapping-id {deployed.mapping_id}\n" in done.output
+        assert "fix: ./ops resume --stack-name NAME\n" in done.output
         assert "aws lambda" not in done.output
-        command = done.output.partition("./ops ")[2].splitlines()[0].split()
-        assert deployed.stack.run(*command).code == 0
+        resumed = deployed.stack.run("resume", "--mapping-id", deployed.mapping_id)
+        assert resumed.code == 0
         assert faults(deployed.examine()) == []
+
+    def test_commands_name_the_stack_that_was_named(self, deployed: Deployed) -> None:
+        deployed.set_mapping(Enabled=False)
+        deployed.stack.add_dead_letter_of({"stranger": 70107})
+        options = ("--function-name", deployed.name, "--stack-name", "my shop")
+        done = deployed.stack.run("doctor", *options)
+        assert "./ops resume --stack-name 'my shop'\n" in done.output
+        assert "./ops dlq list --stack-name 'my shop'\n" in done.output
 
     def test_one_that_deletes_what_fails(self, deployed: Deployed) -> None:
         deployed.set_mapping(FunctionResponseTypes=[])

@@ -64,4 +64,6 @@ def test_help_is_one_screen_that_lists_every_command(stack: Operated) -> None:
 def test_help_has_examples_that_stand_as_they_are(stack: Operated, words: tuple[str, ...]) -> None:
     done = stack.run(*words, "--help")
     [examples] = re.findall(r"Examples:\n((?: {4}.+\n)+)", done.output)
-    assert all(line.strip().startswith(" ".join(words)) for line in examples.splitlines())
+    assert all(
+        line.strip().startswith(" ".join(("./ops", *words))) for line in examples.splitlines()
+    )

@@ -111,7 +111,7 @@ class TestShow:
         self, stack: Operated, store: JobStore
     ) -> None:
         done = run(stack, store, "job", "job-1")
-        assert (done.code, "there is no job job-1: `jobs` lists them" in done.output) == (1, True)
+        assert (done.code, "there is no job job-1. A new job appears" in done.output) == (1, True)
 
     def test_without_an_id_help_is_shown(self, stack: Operated) -> None:
         assert "Follow one job" in stack.run("job", "--help").output

@@ -198,12 +198,12 @@ class TestEnd:
         self, stack: Operated, store: JobStore, write: Write
     ) -> None:
         with hooks({"before-call.dynamodb.GetItem": interrupt}):
-            done = stack.run("send", write("a.csv", CSV), *names(store))
+            done = stack.run("send", write("a.csv", CSV), *names(store), "--stack-name", "shop")
         ((key, _),) = store.uploads().items()
         job_id = key.split("/")[1]
         assert done.code == 130
         assert f"job {job_id} goes on without you" in done.output
-        assert f"stop:  job stop {job_id}" in done.output
+        assert f"stop it:    ./ops job stop {job_id} --stack-name shop" in done.output
 
     def test_ctrl_c_during_the_upload_says_that_no_job_has_begun(
         self, stack: Operated, store: JobStore, write: Write

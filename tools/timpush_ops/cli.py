@@ -24,7 +24,7 @@ from timpush_ops.follow import FollowError
 from timpush_ops.job_commands import job, jobs
 from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import target
-from timpush_ops.output import examples, output_option, show_json
+from timpush_ops.output import examples, for_stack, output_option, show_json
 from timpush_ops.rotate_command import rotate
 from timpush_ops.rotation import RotateError
 from timpush_ops.send_command import send
@@ -112,9 +112,9 @@ def doctor(stack_name: str | None, function_name: str | None, output: str) -> No
     clients = Clients(*(make_client(service) for service in services))
     checks = []
     for check in examine(clients, found["function_name"], time.time()):
+        checks.append(check._replace(fix=for_stack(check.fix, stack_name)))
         if output == "table":
-            show_check(check)
-        checks.append(check)
+            show_check(checks[-1])
     if output == "json":
         show_json(
             [{name.title(): value for name, value in one._asdict().items()} for one in checks]

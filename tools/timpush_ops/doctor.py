@@ -55,7 +55,7 @@ FIX_CODES = {
     60010: "make the identifier an admin of the app in Tencent's console",
     60020: "buy or renew the plan in Tencent's console; a new one takes some minutes",
     60021: "Tencent takes calls of this app from listed addresses only: list the address",
-    60026: "deploy with the TimPushRegion where the app lives, then ./ops rotate",
+    60026: "deploy with the TimPushRegion where the app lives, then ./ops rotate --stack-name NAME",
     60028: "the trial edition's calls of the day are used up: wait, or buy a plan",
     70001: "store a UserSig that has not expired",
     70016: "deploy with the TimPushRegion where the app lives, or store the right sdkappid",
@@ -78,7 +78,8 @@ Level = Literal["ok", "warn", "fault"]
 
 
 class Check(NamedTuple):
-    """What one check found; `fix` says what to do when it is not ok.
+    """What one check found; `fix` says what to do when it is not ok; in its commands NAME is the
+    stack's.
 
     A warning is something to look at that is no fault of the set-up.
     """
@@ -236,7 +237,8 @@ def check_dead_letters(clients: Clients, settings: Settings) -> Check:
     dead_letters = sum(int(counts[name]) for name in _DEPTHS)
     detail = f"{plural(dead_letters, 'message')} on the dead-letter queue"
     if dead_letters:
-        return Check("dead letters", "warn", detail, "./ops dlq list says which users, and why")
+        fix = "see which users, and why: ./ops dlq list --stack-name NAME"
+        return Check("dead letters", "warn", detail, fix)
     return Check("dead letters", "ok", detail)
 
 
@@ -266,7 +268,7 @@ def check_mapping(clients: Clients, function_name: str, settings: Settings) -> C
         detail += f"; the budget is shared among {settings.concurrency}"
         return Check("mapping", "fault", detail, "deploy the template again with WorkerConcurrency")
     if state != "Enabled":
-        return Check("mapping", "fault", detail, f"./ops resume --mapping-id {uuid}")
+        return Check("mapping", "fault", detail, "./ops resume --stack-name NAME")
     return Check("mapping", "ok", detail)
 
 

@@ -12,7 +12,7 @@ from timpush.jobs.table import Table, list_jobs, read_job, stop_job
 from timpush_ops.follow import Follower
 from timpush_ops.job_view import EXIT_CODES, exit_code, follow, make_table, show_job
 from timpush_ops.options import target
-from timpush_ops.output import examples, output_option, show_json, show_table
+from timpush_ops.output import examples, for_stack, output_option, show_json, show_table
 from timpush_ops.stack import resolve
 
 
@@ -36,7 +36,8 @@ def jobs(stack_name: str | None, jobs_table: str | None, limit: int, output: str
         columns = ("JOB", "STATE", "STARTED", "USERS", "REMOVED", "NOT REMOVED", "FILE")
         show_table(columns, [row(job) for job in listed])
     else:
-        click.echo("no jobs yet: start one with `send FILE`", err=True)
+        start = "no jobs yet; start one: ./ops send FILE --stack-name NAME"
+        click.echo(for_stack(start, stack_name), err=True)
 
 
 class JobCommands(click.Group):
@@ -73,7 +74,7 @@ def show(
     """Follow JOB_ID to its end, then show it. With --output json: show it as it is now."""
     found = resolve(stack_name, {"jobs_table": jobs_table})
     read = partial(read_job, make_table(found["jobs_table"]))
-    first = must_exist(read(job_id), job_id)
+    first = must_exist(read(job_id), job_id, stack_name)
     if once or output == "json":
         show_job(first, output)
         return
@@ -97,7 +98,7 @@ def stop(
     found = resolve(stack_name, {"jobs_table": jobs_table})
     table = make_table(found["jobs_table"])
     stopped = stop_job(table, job_id, reason)
-    current = must_exist(read_job(table, job_id), job_id)
+    current = must_exist(read_job(table, job_id), job_id, stack_name)
     if not stopped and (current["EndedAt"] or current["State"] != "stopped"):
         raise click.ClickException(f"job {job_id} has ended before: {current['State']}")
     if output == "json":
@@ -107,12 +108,13 @@ def stop(
         click.echo(f"job {job_id} {when}; its report follows")
 
 
-def must_exist(job: Document | None, job_id: str) -> Document:
+def must_exist(job: Document | None, job_id: str, stack_name: str | None) -> Document:
     if job is None:
-        raise click.ClickException(
-            f"there is no job {job_id}: `jobs` lists them; a job is there a second after its "
-            "upload, and for as long as JobRetentionDays says"
+        text = (
+            f"there is no job {job_id}. A new job appears about a second after its upload; jobs "
+            "are kept for JobRetentionDays. To list them: ./ops jobs --stack-name NAME"
         )
+        raise click.ClickException(for_stack(text, stack_name))
     return job
 
 

@@ -7,7 +7,7 @@ import click
 from timpush.jobs.state import Document
 from timpush.jobs.table import Table
 from timpush_ops.follow import Follower
-from timpush_ops.output import bar, show_json
+from timpush_ops.output import bar, for_stack, show_json
 from timpush_ops.stack import make_client
 
 NOT_ALL_REMOVED, NOT_DONE, INTERRUPTED = 3, 4, 130
@@ -27,11 +27,12 @@ def follow(follower: Follower, stack_name: str | None) -> Document:
     try:
         return show_progress(follower, follower.wait_for_start())
     except KeyboardInterrupt:
-        stack = f" --stack-name {stack_name}" if stack_name else ""
+        commands = (
+            f"  follow it:  ./ops job {follower.job_id} --stack-name NAME\n"
+            f"  stop it:    ./ops job stop {follower.job_id} --stack-name NAME"
+        )
         click.echo(
-            f"job {follower.job_id} goes on without you.\n"
-            f"  look:  job {follower.job_id}{stack}\n"
-            f"  stop:  job stop {follower.job_id}{stack}",
+            f"job {follower.job_id} goes on without you.\n{for_stack(commands, stack_name)}",
             err=True,
         )
         sys.exit(INTERRUPTED)

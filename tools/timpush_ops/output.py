@@ -1,6 +1,7 @@
 """What the commands print: tables or JSON on standard output, progress on standard error."""
 
 import json
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -75,5 +76,14 @@ def byte_bar(total: int, what: str) -> Any:
 
 
 def examples(*lines: str) -> str:
-    """The end of a help screen; such lines are left as they are."""
-    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)
+    """The end of a help screen: commands without their ./ops; such lines are left as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  ./ops {line}" for line in lines)
+
+
+def for_stack(text: str, stack_name: str | None) -> str:
+    """A text whose commands end in `--stack-name NAME`, with the name of the stack in them.
+
+    Without a stack, NAME stays for the reader to fill in.
+    """
+    option = "--stack-name "
+    return text.replace(f"{option}NAME", option + shlex.quote(stack_name)) if stack_name else text

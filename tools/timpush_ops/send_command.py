@@ -17,7 +17,7 @@ from timpush.messages import check_user
 from timpush_ops.follow import Follower
 from timpush_ops.job_view import EXIT_CODES, INTERRUPTED, exit_code, follow, make_table, show_job
 from timpush_ops.options import group_id_option, not_after_option, target
-from timpush_ops.output import byte_bar, examples, output_option
+from timpush_ops.output import byte_bar, examples, for_stack, output_option
 from timpush_ops.stack import make_client, resolve
 from timpush_ops.upload import Upload, upload
 
@@ -77,7 +77,8 @@ def send(
     job_id = new_job_id()
     name = f"{file.stem}.jsonl" if tag else file.name
     key = upload_key(job_id, os.fsencode(name).decode(errors="replace"))
-    send_file(Upload(file, found["jobs_bucket"], key, write_options(options), tag), job_id)
+    what = Upload(file, found["jobs_bucket"], key, write_options(options), tag)
+    send_file(what, job_id, stack_name)
     follower = Follower(job_id, partial(read_job, make_table(found["jobs_table"])))
     job = follow(follower, stack_name)
     show_job(job, output)
@@ -102,15 +103,17 @@ def check_tag(tag: str) -> None:
         raise click.UsageError(f"--tag {error.faults[0][1]}") from None
 
 
-def send_file(what: Upload, job_id: str) -> None:
+def send_file(what: Upload, job_id: str, stack_name: str | None) -> None:
     """Upload the file with a progress bar."""
     total = what.path.stat().st_size
     try:
         with byte_bar(total, "uploading") as shown:
             upload(make_client("s3"), what, shown.update)
     except KeyboardInterrupt:
-        click.echo(
-            f"the upload was stopped; job {job_id} has not begun, unless `jobs` shows it", err=True
+        text = (
+            f"the upload was stopped; job {job_id} has not begun, unless it is listed by "
+            "./ops jobs --stack-name NAME"
         )
+        click.echo(for_stack(text, stack_name), err=True)
         sys.exit(INTERRUPTED)
     click.echo(f"job {job_id}: s3://{what.bucket}/{what.key} is uploaded", err=True)
