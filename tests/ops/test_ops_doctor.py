@@ -127,8 +127,10 @@ class TestHealthy:
             *("settings", "secret", "usersig", "admin", "queue", "dead letters", "mapping"),
             *("crashes", "concurrency"),
         ]
-        assert f"region singapore by way of {deployed.timpush.url}" in done.output
+        assert f"region singapore, endpoint {deployed.timpush.url}" in done.output
         assert "app 1400000000, identifier administrator, expires 20" in done.output
+        assert "TIMPush accepted the UserSig as an admin\n" in done.output
+        assert "0 messages wait, 0 in flight\n" in done.output
         assert "Enabled, at most 4 workers" in done.output
 
     def test_one_call_is_made_that_changes_nothing(self, deployed: Deployed) -> None:

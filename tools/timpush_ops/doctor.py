@@ -125,7 +125,7 @@ def examine(clients: Clients, function_name: str, now: float) -> Iterator[Check]
 
 def show_settings(settings: Settings, variables: Mapping[str, str]) -> Check:
     """The worker's own reader found no fault; this says what it read."""
-    proxy = f" by way of {settings.endpoint_url}" if variables.get("TIMPUSH_ENDPOINT_URL") else ""
+    proxy = f", endpoint {settings.endpoint_url}" if variables.get("TIMPUSH_ENDPOINT_URL") else ""
     detail = (
         f"region {variables['TIMPUSH_REGION']}{proxy}, "
         f"{settings.calls_per_second} calls/s over {plural(settings.concurrency, 'worker')}"
@@ -181,7 +181,7 @@ def check_admin(client: TimPushClient, credential: Credential, deadline: float) 
         pass
     except CallError as error:
         return Check("admin", "fault", explain(error), fix_call(error))
-    return Check("admin", "ok", "TIMPush took the UserSig as an admin's")
+    return Check("admin", "ok", "TIMPush accepted the UserSig as an admin")
 
 
 def fix_call(error: CallError) -> str:
@@ -198,9 +198,9 @@ def check_queue(clients: Clients, settings: Settings, now: float) -> Check:
     counts: Any = attributes["Attributes"]
     waiting, flying = (int(counts[name]) for name in _DEPTHS)
     age = oldest_seconds(clients.cloudwatch, url, now)
-    shown = "age unknown" if age is None else f"the oldest is {_span(age)} old"
+    shown = "" if age is None else f", the oldest is {_span(age)} old"
     waits = "waits" if waiting == 1 else "wait"
-    detail = f"{plural(waiting, 'message')} {waits}, {flying:,} in flight, {shown}"
+    detail = f"{plural(waiting, 'message')} {waits}, {flying:,} in flight{shown}"
     if flying >= IN_FLIGHT_HIGH:
         fix = "pause the mapping until what holds the messages up is fixed"
         return Check("queue", "fault", detail, fix)
