@@ -12,7 +12,8 @@ from support.job_store import JobStore, job_store
 from support.ops import Done, Operated, operated
 from timpush.jobs.state import Document, new_document, new_job_id
 from timpush.jobs.table import read_job
-from timpush_ops.follow import START_SECONDS, Follower, FollowError
+from timpush_ops import follow, job_commands
+from timpush_ops.follow import START_SECONDS, Follower, FollowError, Stall
 
 STARTED = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ENDED = "2026-11-25T12:01:00Z"
@@ -198,3 +199,45 @@ class TestFollower:
     def test_a_job_that_is_gone_is_said(self) -> None:
         with pytest.raises(FollowError, match="no longer in the table"):
             list(Looks(None).follower().states(document()))
+
+
+def stalls(*looks: tuple[float, Document]) -> list[float]:
+    """The seconds at which these looks at a job find that it has stalled."""
+    now = [0.0]
+    stall = Stall(lambda: now[0])
+    found = []
+    for now[0], job in looks:
+        if stall.begins(job):
+            found.append(now[0])
+    return found
+
+
+class TestStall:
+    def test_is_told_once_until_more_is_settled(self) -> None:
+        waits, moves = (document(State="sending", Users=9, Settled=n) for n in (4, 5))
+        looks = [(0, waits), (29, waits), (30, waits), (90, waits), (91, moves), (121, moves)]
+        assert stalls(*looks) == [30, 121]
+
+    @pytest.mark.parametrize(
+        "values",
+        [
+            {"State": "checking", "Users": 9},
+            {"State": "settling", "Users": 9, "Settled": 9},
+            {"State": "stopped", "Users": 9},
+        ],
+    )
+    def test_a_job_for_which_no_user_waits_does_not_stall(self, values: dict[str, Any]) -> None:
+        assert stalls((0, document(**values)), (600, document(**values))) == []
+
+    def test_is_shown_with_the_command_that_tells_why(
+        self, stack: Operated, store: JobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(follow, "STALL_SECONDS", 0)
+        monkeypatch.setattr(follow, "POLL_SECONDS", 0)
+        waits = store.put_job("job-1", State="sending")
+        ends = waits | {"State": "done", "EndedAt": ENDED}
+        looks = iter([waits | {"Users": 9}, waits | {"Users": 9}, ends])
+        monkeypatch.setattr(job_commands, "read_job", lambda *_: next(looks))
+        done = run(stack, store, "job", "job-1", "--stack-name", "shop")
+        assert done.output.count("the worker may be paused") == 1
+        assert "./ops doctor --stack-name shop\n" in done.output

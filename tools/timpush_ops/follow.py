@@ -7,8 +7,12 @@ from dataclasses import dataclass
 from timpush.jobs.state import Document
 
 POLL_SECONDS = 1.0
+SENT = ("sending", "settling")
+"""States in which users wait for the worker."""
 START_SECONDS = 90.0
 """From the upload until the job is there; EventBridge takes about a second."""
+STALL_SECONDS = 30.0
+"""Without progress, until the follower says so."""
 
 
 class FollowError(Exception):
@@ -58,3 +62,22 @@ class Follower:
                 raise FollowError(f"job {self.job_id} is no longer in the table")
             job = found
             yield job
+
+
+@dataclass(slots=True)
+class Stall:
+    """Notices when users wait, and no more of them are settled for 30 seconds."""
+
+    clock: Callable[[], float]
+    _settled: int = -1
+    _since: float = 0.0
+    _told: bool = False
+
+    def begins(self, job: Document) -> bool:
+        """Whether this look at the job is the first to find it stalled."""
+        waiting = job["State"] in SENT and job["Settled"] < job["Users"]
+        if not waiting or job["Settled"] != self._settled:
+            self._settled, self._since, self._told = job["Settled"], self.clock(), False
+        begins = not self._told and self.clock() - self._since >= STALL_SECONDS
+        self._told |= begins
+        return begins

@@ -6,11 +6,15 @@ import click
 
 from timpush.jobs.state import Document
 from timpush.jobs.table import Table
-from timpush_ops.follow import Follower
+from timpush_ops.follow import STALL_SECONDS, Follower, Stall
 from timpush_ops.output import bar, for_stack, show_json
 from timpush_ops.stack import make_client
 
 NOT_ALL_REMOVED, NOT_DONE, INTERRUPTED = 3, 4, 130
+STALLED = (
+    f"no progress for {STALL_SECONDS:.0f} s: the worker may be paused, or TIMPush may not answer. "
+    "To see which: ./ops doctor --stack-name NAME"
+)
 EXIT_CODES = """\b
 Exit codes:
   0    done, and every user of the file lost the tags (with --dry-run: no row is faulty)
@@ -25,7 +29,7 @@ Exit codes:
 def follow(follower: Follower, stack_name: str | None) -> Document:
     """Show a job's progress until it has ended; its last document."""
     try:
-        return show_progress(follower, follower.wait_for_start())
+        return show_progress(follower, follower.wait_for_start(), stack_name)
     except KeyboardInterrupt:
         commands = (
             f"  follow it:  ./ops job {follower.job_id} --stack-name NAME\n"
@@ -38,10 +42,11 @@ def follow(follower: Follower, stack_name: str | None) -> Document:
         sys.exit(INTERRUPTED)
 
 
-def show_progress(follower: Follower, job: Document) -> Document:
+def show_progress(follower: Follower, job: Document, stack_name: str | None) -> Document:
     """A bar on a terminal, elsewhere a line for each state; the last document."""
     state = ""
     last = job
+    stall = Stall(follower.clock)
     with bar(None, "users") as shown:
         for last in follower.states(job):
             if shown.disable and last["State"] != state:
@@ -51,6 +56,8 @@ def show_progress(follower: Follower, job: Document) -> Document:
             shown.set_description(state, refresh=False)
             shown.update(last["Settled"] - shown.n)
             shown.refresh()
+            if stall.begins(last):
+                shown.write(for_stack(STALLED, stack_name), file=sys.stderr)
     return last
 
 
