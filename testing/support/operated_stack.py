@@ -17,7 +17,7 @@ import boto3
 
 from support.job_store import JobStore
 from support.ops import Done, Operated
-from timpush.jobs.state import chosen_id
+from timpush.jobs.state import chosen_id, report_key
 from timpush.jobs.table import INDEX, Table, end_job
 from timpush_server import TimPushServer
 
@@ -126,7 +126,8 @@ class OperatedStack:
 
     def events(self) -> dict[str, Callable[..., Any]]:
         """What happens beside the commands: an upload starts a job, which ends after the first look
-        at its figures; Lambda changes a mapping in its own time; uploads break when they are to."""
+        at its figures, with a user who was not removed; Lambda changes a mapping in its own time;
+        uploads break when they are to."""
         return {
             "before-parameter-build.s3.PutObject": self._start_job,
             "after-call.dynamodb.Query": self._end_jobs,
@@ -139,7 +140,13 @@ class OperatedStack:
 
     def _end_jobs(self, **_: Any) -> None:
         while self._running:
-            end_job(self.jobs.table, self._running.pop(), {"State": "done"}, datetime.now(UTC))
+            job_id = self._running.pop()
+            values = {
+                "State": "done",
+                "NotRemoved": 1,
+                "Report": report_key(job_id, "report.json"),
+            }
+            end_job(self.jobs.table, job_id, values, datetime.now(UTC))
 
     def _break(self, **_: Any) -> None:
         if self.breaks_uploads:

@@ -10,11 +10,13 @@ import pytest
 
 from support.job_store import JobStore, job_store
 from support.ops import Done, Operated, operated
-from timpush.jobs.state import Document, new_document, new_job_id
+from timpush.jobs.report import NOT_REMOVED_HEADER, to_csv
+from timpush.jobs.state import Document, new_document, new_job_id, report_key
 from timpush.jobs.table import read_job
-from timpush_ops import follow, job_commands
+from timpush_ops import follow, job_commands, reasons
 from timpush_ops.follow import START_SECONDS, Follower, FollowError, Stall
 
+Rows = list[tuple[str, str, str, str, int]]
 STARTED = datetime(2026, 11, 25, 12, tzinfo=UTC)
 ENDED = "2026-11-25T12:01:00Z"
 
@@ -34,6 +36,20 @@ def store(stack: Operated) -> Iterator[JobStore]:  # noqa: ARG001 - it sets the 
 
 def run(stack: Operated, store: JobStore, *words: object) -> Done:
     return stack.run(*words, "--jobs-table", store.table.name)
+
+
+def put_ended(store: JobStore, rows: Rows, **values: Any) -> Document:
+    """Write a job that has ended, and its list of users that were not removed."""
+    text = NOT_REMOVED_HEADER + to_csv(rows)
+    key = report_key("job-1", "not-removed.csv")
+    store.s3.put_object(Bucket=store.bucket, Key=key, Body=text.encode())
+    end = {"State": "done", "EndedAt": ENDED, "Report": report_key("job-1", "report.json")}
+    return store.put_job("job-1", **(end | values))
+
+
+def show_ended(stack: Operated, store: JobStore, rows: Rows, **values: Any) -> Done:
+    put_ended(store, rows, **values)
+    return run(stack, store, "job", "job-1")
 
 
 class TestList:
@@ -107,6 +123,61 @@ class TestShow:
         assert "not removed   1\n" in done.output
         assert "requested by  Ann" in done.output
         assert f"report        s3://{store.bucket}/reports/job-1/" in done.output
+
+    def test_users_that_were_not_removed_stand_by_code_with_the_command_that_names_them(
+        self, stack: Operated, store: JobStore
+    ) -> None:
+        not_removed = [
+            ("user-1", "gold", "70107", "account not imported: said TIMPush", 2),
+            ("user-1", "silver", "70107", "account not imported: said TIMPush", 2),
+            ("user-2", "gold", "70107", "account not imported: said TIMPush", 3),
+            ("用户", "a\nb", "Expired", "NotAfter had passed", 4),
+        ]
+        done = show_ended(stack, store, not_removed, Users=9, Removed=6, NotRemoved=3)
+        assert done.code == 3
+        assert (
+            "not removed   3\n"
+            "  70107       2  account not imported\n"
+            "  Expired     1  NotAfter had passed\n"
+        ) in done.output
+        list_key = f"s3://{store.bucket}/reports/job-1/not-removed.csv"
+        assert f"aws s3 cp {list_key} -\n" in done.output
+        assert "faults.csv" not in done.output
+
+    def test_a_list_too_long_is_read_in_part(
+        self, store: JobStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        rows = [(f"user-{line}", "two\nlines", "70107", "why", line) for line in range(100, 200)]
+        size = len(NOT_REMOVED_HEADER + to_csv(rows[:50]))
+        for end in range(size - 30, size):
+            monkeypatch.setattr(reasons, "READ_BYTES", end)
+            read = reasons.read_reasons(store.s3, put_ended(store, rows, NotRemoved=100))
+            assert read
+            assert read.users == [("70107", 49, "account not imported")]
+            assert not read.complete
+
+    def test_a_report_that_may_not_be_read_hides_nothing_else(
+        self, stack: Operated, store: JobStore
+    ) -> None:
+        report = "reports/job-1/report.json"
+        store.put_job("job-1", State="done", EndedAt=ENDED, NotRemoved=1, Report=report)
+        done = run(stack, store, "job", "job-1")
+        assert (done.code, "not removed   1\n" in done.output) == (3, True)
+
+    def test_a_dry_run_says_what_would_be_removed(self, stack: Operated, store: JobStore) -> None:
+        options = {"dry-run": "true"}
+        done = show_ended(stack, store, [], Users=3, NotRemoved=3, Options=options)
+        assert (done.code, "would remove  3\n" in done.output) == (0, True)
+        assert "not removed" not in done.output
+        assert "done, dry run" in run(stack, store, "jobs").output
+
+    def test_a_job_that_sent_nothing_says_so(self, stack: Operated, store: JobStore) -> None:
+        unsent = [("user-1", "gold", "NotSent", "it was not sent", 2)]
+        end = {"State": "failed", "Rows": 3, "FaultyRows": 2, "Users": 1, "NotRemoved": 1}
+        done = show_ended(stack, store, unsent, **end)
+        assert (done.code, "not sent      1\n" in done.output) == (4, True)
+        assert "not removed " not in done.output
+        assert f"aws s3 cp s3://{store.bucket}/reports/job-1/faults.csv -\n" in done.output
 
     def test_a_job_that_is_not_there_is_said_with_what_to_do(
         self, stack: Operated, store: JobStore

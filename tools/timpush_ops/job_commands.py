@@ -10,7 +10,14 @@ import click
 from timpush.jobs.state import Document
 from timpush.jobs.table import Table, list_jobs, read_job, stop_job
 from timpush_ops.follow import Follower
-from timpush_ops.job_view import EXIT_CODES, exit_code, follow, make_table, show_job
+from timpush_ops.job_view import (
+    EXIT_CODES,
+    exit_code,
+    follow,
+    is_checked_only,
+    make_table,
+    show_job,
+)
 from timpush_ops.options import target
 from timpush_ops.output import examples, for_stack, output_option, show_json, show_table
 from timpush_ops.stack import resolve
@@ -124,5 +131,7 @@ def live(table: Table, job: Document) -> Document:
 
 
 def row(job: Document) -> tuple[Any, ...]:
-    figures = (job["Users"], job["Removed"], job["NotRemoved"])
-    return (job["JobId"], job["State"], job["StartedAt"], *figures, Path(job["Key"]).name)
+    checked = is_checked_only(job)
+    state = f"{job['State']}, dry run" if checked else job["State"]
+    figures = (job["Users"], job["Removed"], 0 if checked else job["NotRemoved"])
+    return (job["JobId"], state, job["StartedAt"], *figures, Path(job["Key"]).name)

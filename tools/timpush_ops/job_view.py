@@ -1,6 +1,7 @@
 """How a job is shown and followed, and the exit code that its end stands for."""
 
 import sys
+from collections.abc import Iterator
 
 import click
 
@@ -8,6 +9,7 @@ from timpush.jobs.state import Document
 from timpush.jobs.table import Table
 from timpush_ops.follow import STALL_SECONDS, Follower, Stall
 from timpush_ops.output import bar, for_stack, show_json
+from timpush_ops.reasons import Reasons, read_reasons
 from timpush_ops.stack import make_client
 
 NOT_ALL_REMOVED, NOT_DONE, INTERRUPTED = 3, 4, 130
@@ -65,34 +67,77 @@ def exit_code(job: Document) -> int:
     """0 when every user lost the tags, or of a dry run, when no row is faulty."""
     if job["State"] != "done":
         return NOT_DONE
-    dry_run = job["Options"].get("dry-run") == "true"
-    remaining = 0 if dry_run else job["NotRemoved"]
+    remaining = 0 if is_checked_only(job) else job["NotRemoved"]
     return NOT_ALL_REMOVED if remaining or job["FaultyRows"] else 0
 
 
+def is_checked_only(job: Document) -> bool:
+    """Whether it is a dry run that is done: its users are those that a job would send."""
+    return job["State"] == "done" and job["Options"].get("dry-run") == "true"
+
+
 def show_job(job: Document, output: str) -> None:
+    """The document as JSON, or in lines; with the codes of the users that were not removed."""
     if output == "json":
         show_json(job)
         return
-    folder = job["Report"].rpartition("/")[0]
-    for name, value in (
+    asked = job["Report"] and job["NotRemoved"] and not is_checked_only(job)
+    reasons = read_reasons(make_client("s3"), job) if asked else None
+    for name, value in (*job_lines(job, reasons), *report_lines(job)):
+        if value:
+            click.echo(f"{name:<14}{value}")
+
+
+def job_lines(job: Document, reasons: Reasons | None) -> list[tuple[str, str]]:
+    """Names and values; those without a value are not shown."""
+    return [
         ("job", job["JobId"]),
         ("state", job["State"]),
         ("reason", job["Reason"]),
         ("rows", plain(job["Rows"])),
         ("faulty rows", plain(job["FaultyRows"])),
         ("users", plain(job["Users"])),
-        ("removed", plain(job["Removed"])),
-        ("not removed", plain(job["NotRemoved"])),
+        *removed_lines(job, reasons),
         ("pending", plain(max(0, job["Users"] - job["Settled"])) if not job["EndedAt"] else ""),
         ("started", job["StartedAt"]),
         ("ended", job["EndedAt"]),
         ("requested by", job["RequestedBy"]),
         ("file", f"s3://{job['Bucket']}/{job['Key']}"),
-        ("report", f"s3://{job['Bucket']}/{folder}/" if folder else ""),
-    ):
-        if value:
-            click.echo(f"{name:<14}{value}")
+    ]
+
+
+def removed_lines(job: Document, reasons: Reasons | None) -> Iterator[tuple[str, str]]:
+    """What became of the users, in words for what the job did: check, send, or fail before that."""
+    left = plain(job["NotRemoved"])
+    if is_checked_only(job):
+        yield "would remove", left
+        return
+    yield "removed", plain(job["Removed"])
+    if reasons and reasons.is_not_sent:
+        yield "not sent", left
+        return
+    yield "not removed", left
+    yield from reason_lines(reasons) if reasons else ()
+
+
+def reason_lines(reasons: Reasons) -> Iterator[tuple[str, str]]:
+    """A line a code, below the users that were not removed."""
+    width = max((len(plain(number)) for _, number, _ in reasons.users), default=0)
+    for code, number, words in reasons.users:
+        yield f"  {code}", f"{plain(number):<{width}}  {words}".rstrip()
+    if not reasons.complete:
+        yield "  ...", "these are the codes of the list's first rows"
+
+
+def report_lines(job: Document) -> Iterator[tuple[str, str]]:
+    """Where the report is, and the commands that print its lists."""
+    folder = f"s3://{job['Bucket']}/{job['Report'].rpartition('/')[0]}/"
+    if job["Report"]:
+        yield "report", folder
+        if job["NotRemoved"] and not is_checked_only(job):
+            yield "who and why", f"aws s3 cp {folder}not-removed.csv -"
+        if job["FaultyRows"]:
+            yield "which rows", f"aws s3 cp {folder}faults.csv -"
 
 
 def plain(number: int) -> str:
