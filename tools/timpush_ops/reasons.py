@@ -40,11 +40,11 @@ def read_reasons(s3: "S3Client", job: Document) -> Reasons | None:
     """Count the codes of an ended job's not-removed.csv; None: it cannot be read."""
     key = report_key(job["JobId"], "not-removed.csv")
     try:
-        reply = s3.get_object(Bucket=job["Bucket"], Key=key, Range=f"bytes=0-{READ_BYTES - 1}")
+        reply = s3.get_object(Bucket=job["Bucket"], Key=key, Range=f"bytes=0-{READ_BYTES}")
     except ClientError:
         return None
-    text = reply["Body"].read().decode(errors="replace")
-    complete = int(reply["ContentRange"].rpartition("/")[2]) <= READ_BYTES
+    data = reply["Body"].read(READ_BYTES + 1)
+    text, complete = data.decode(errors="replace"), len(data) <= READ_BYTES
     return count_reasons(text if complete else text[: text.rindex("\n") + 1], complete)
 
 
