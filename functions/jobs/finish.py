@@ -46,16 +46,15 @@ def finish(job_id: str, aws: Clients, now: datetime) -> dict[str, Any]:
 def sum_up(item: dict[str, Any], ranges: list[Range], now: datetime) -> Document:
     """The job's document as it ends.
 
-    A header that is refused is a row that is faulty: it is the file's only known line.
+    A file that is refused has no ranges: none of its rows is known.
 
     Raises:
         ReportError: the figures do not add up.
     """
-    refused = int(bool(item.get("FaultLine")))
     document = to_document(item)
     document["State"] = "done" if item["State"] not in DETAIL_TYPES else item["State"]
-    document["Rows"] = sum(one.rows for one in ranges) + refused
-    document["FaultyRows"] = sum(one.faulty_rows for one in ranges) + refused
+    document["Rows"] = sum(one.rows for one in ranges)
+    document["FaultyRows"] = sum(one.faulty_rows for one in ranges)
     document["Users"] = document["Rows"] - document["FaultyRows"]
     document["Removed"] = sum(one.removed for one in ranges)
     document["NotRemoved"] = sum(one.not_removed for one in ranges)

@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,22 +10,15 @@ from botocore.exceptions import ClientError
 
 from jobs.bucket import Upload
 from jobs.job import Clients, clients
-from timpush.jobs.lines import GzipError
 from timpush.jobs.options import Options, OptionsError, read_options
-from timpush.jobs.ranges import (
-    MAX_FILE_BYTES,
-    MAX_GZIP_BYTES,
-    Range,
-    plan_ranges,
-)
-from timpush.jobs.rows import SUFFIXES, Columns, Fault, guess_format, read_header
+from timpush.jobs.ranges import Range, plan_ranges
+from timpush.jobs.rows import SUFFIXES, Fault, check_size, guess_format, read_columns
 from timpush.jobs.state import new_document
 from timpush.jobs.table import DAY, change_state, create_job, put_ranges
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
-EMPTY = "the file is empty"
 logger = Logger()
 
 
@@ -104,7 +96,10 @@ def examine(
         "Sha256": upload.digest(s3),
     }
     if file_format == "csv":
-        planned["Columns"] = list(read_columns(upload.read_lines(s3, ranges[0])))
+        columns = read_columns(upload.read_lines(s3, ranges[0]))
+        if isinstance(columns, Fault):
+            raise RefusedError(columns.rule, columns.line)
+        planned["Columns"] = list(columns)
     return planned, ranges
 
 
@@ -119,25 +114,7 @@ def check_object(key: str, head: Any) -> int:
     size: int = head["ContentLength"]
     if key.endswith("/"):
         raise RefusedError("the name ends with a slash: it marks a folder and holds no users")
-    if not size:
-        raise RefusedError(f"{EMPTY}: it must hold users", 1)
-    limit = MAX_GZIP_BYTES if key.lower().endswith(".gz") else MAX_FILE_BYTES
-    if size > limit:
-        advice = "upload it uncompressed" if limit == MAX_GZIP_BYTES else "cut it into several"
-        raise RefusedError(f"the file must be at most {limit:,} bytes, is {size:,}: {advice}")
+    fault = check_size(size, key.lower().endswith(".gz"))
+    if fault:
+        raise RefusedError(fault.rule, fault.line)
     return size
-
-
-def read_columns(lines: Iterator[bytes]) -> Columns:
-    """The columns of a CSV file.
-
-    Raises:
-        RefusedError: its first line is no header, or it cannot be decompressed.
-    """
-    try:
-        found = read_header(next(lines, b""))
-    except GzipError as error:
-        raise RefusedError(str(error), 1) from None
-    if isinstance(found, Fault):
-        raise RefusedError(found.rule, found.line)
-    return found

@@ -135,36 +135,51 @@ def rows(job: JobRun) -> list[dict[str, str]]:
 class TestBadInput:
     @pytest.mark.parametrize(
         ("name", "text", "reason", "counts"),
-        [
-            ("a.csv", "a,x\nb,y\n", "line 1: must be a header", (1, 0, 1)),
-            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "unknown column 'Id'", (1, 0, 1)),
-            ("a.csv", "To_Account,Tags\na,x\n".encode("utf-16"), "line 1: must be", (1, 0, 1)),
-            ("a.csv", b"To_Account,Tags\na,x\n\xff,x\n", "line 3: /To_Account must be", (2, 1, 1)),
-            ("a.csv", 'To_Account,Tags\n"a,x\nb,x\n', "line 2: must be CSV", (2, 1, 1)),
-            ("a.csv", f"To_Account,Tags\na,{'x' * 1_048_577}\n", "line 2: must be at", (1, 0, 1)),
-            ("a.csv", "", "line 1: the file is empty", (1, 0, 1)),
-            ("a.csv", "To_Account,Tags\n", "line 1: the file must hold users", (0, 0, 0)),
-            ("a.jsonl", "\n\n", "line 1: the file must hold users", (0, 0, 0)),
-            ("folder/", "", "it marks a folder", (0, 0, 0)),
-            ("a.xlsx", "PK", "the name must end with one of .csv", (0, 0, 0)),
-            ("a.csv.gz", b"To_Account,Tags\na,x\n", "line 1: must be a whole gzip", (1, 0, 1)),
+        [  # counts: rows, rows that were not removed, faulty rows, lines that faults.csv names
+            ("a.csv", "a,x\nb,y\n", "line 1: must be a header", (0, 0, 0, 1)),
+            ("a.csv", "To_Account,Tags,Id\na,x,1\n", "unknown column 'Id'", (0, 0, 0, 1)),
+            ("a.csv", "To_Account,Tags\na,x\n".encode("utf-16"), "line 1: must be", (0, 0, 0, 1)),
+            (
+                "a.csv",
+                b"To_Account,Tags\na,x\n\xff,x\n",
+                "line 3: /To_Account must be",
+                (2, 1, 1, 1),
+            ),
+            ("a.csv", 'To_Account,Tags\n"a,x\nb,x\n', "line 2: must be CSV", (2, 1, 1, 1)),
+            (
+                "a.csv",
+                f"To_Account,Tags\na,{'x' * 1_048_577}\n",
+                "line 2: must be at",
+                (1, 0, 1, 1),
+            ),
+            ("a.csv", "", "line 1: the file is empty", (0, 0, 0, 1)),
+            ("a.csv", "To_Account,Tags\n", "line 1: the file must hold users", (0, 0, 0, 0)),
+            ("a.jsonl", "\n\n", "line 1: the file must hold users", (0, 0, 0, 0)),
+            ("folder/", "", "it marks a folder", (0, 0, 0, 0)),
+            ("a.xlsx", "PK", "the name must end with one of .csv", (0, 0, 0, 0)),
+            ("a.csv.gz", b"To_Account,Tags\na,x\n", "line 1: must be a whole gzip", (0, 0, 0, 1)),
             (
                 "a.jsonl.gz",
                 gzip.compress(b"x" * 90, mtime=0)[:-3],
                 "must be a whole gzip",
-                (1, 0, 1),
+                (1, 0, 1, 1),
             ),
         ],
     )
     def test_the_job_fails_with_a_reason_and_nothing_is_sent(
-        self, job: JobRun, name: str, text: str | bytes, reason: str, counts: tuple[int, int, int]
+        self,
+        job: JobRun,
+        name: str,
+        text: str | bytes,
+        reason: str,
+        counts: tuple[int, ...],
     ) -> None:
         report = job.run(text, name)
 
         assert report["State"] == "failed"
         assert reason in report["Reason"]
-        assert (report["Rows"], report["NotRemoved"], report["FaultyRows"]) == counts
-        assert len({row["Line"] for row in job.rows("faults.csv")} - {""}) == counts[2]
+        assert (report["Rows"], report["NotRemoved"], report["FaultyRows"]) == counts[:3]
+        assert len({row["Line"] for row in job.rows("faults.csv")} - {""}) == counts[3]
         assert len({row["Line"] for row in rows(job)}) == counts[1]
         assert job.deliver() == 0
 
@@ -190,7 +205,7 @@ class TestBadInput:
     def test_a_file_too_large_is_refused_without_reading_it(
         self, job: JobRun, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("jobs.plan.MAX_FILE_BYTES", 20)
+        monkeypatch.setattr("timpush.jobs.rows.MAX_FILE_BYTES", 20)
         report = job.run(csv_of(5))
         assert "must be at most 20 bytes, is" in report["Reason"]
 

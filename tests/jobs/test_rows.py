@@ -56,7 +56,12 @@ def test_rows_of_json_lines(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "rule"),
     [
-        ("To_Account;Tags\na;x\n", 1, "must be a header with To_Account and Tags (or Tag)"),
+        (
+            "To_Account;Tags\na;x\n",
+            1,
+            "separated by semicolons: save the file with commas",
+        ),
+        ("To_Account\tTags\na\tx\n", 1, "separated by tabs: save the file with commas"),
         ("", 1, "must be a header"),
         ("a,x\n", 1, "must be a header"),
         ("To_Account,Tag,Tags\na,x,y\n", 1, "must be a header"),

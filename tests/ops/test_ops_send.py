@@ -1,5 +1,6 @@
 """`send`: a file becomes an upload with options, and the job is followed to its end."""
 
+import gzip
 import json
 import signal
 import time
@@ -110,6 +111,40 @@ class TestUpload:
         done = send(stack, store, write("a.csv", CSV), *option)
         assert (done.code, store.uploads()) == (2, {})
         assert rule in " ".join(done.output.split())
+
+
+class TestFile:
+    @pytest.mark.parametrize(
+        ("name", "data", "rule"),
+        [
+            ("a.csv", b"", "line 1: the file is empty: it must hold users; nothing was uploaded"),
+            ("a.jsonl", b"", "line 1: the file is empty"),
+            ("a.csv", CSV.encode("utf-16"), "it is not UTF-8: save the file as UTF-8"),
+            ("a.csv", b"Id,Tags\nuser-1,gold\n", "To_Account is missing; found Id,Tags"),
+            ("a.csv", b"To_Account;Tags\nuser-1;gold\n", "separated by semicolons: save the file"),
+            ("a.csv.gz", CSV.encode(), "line 1: must be a whole gzip file"),
+            ("a.csv.gz", gzip.compress(b"user-1,gold\n"), "line 1: must be a header"),
+        ],
+    )
+    def test_what_the_job_would_refuse_as_a_whole_does_not_go_up(
+        self, stack: Operated, store: JobStore, tmp_path: Path, name: str, data: bytes, rule: str
+    ) -> None:
+        (tmp_path / name).write_bytes(data)
+        done = stack.run("send", tmp_path / name, *names(store))
+        assert (done.code, store.uploads()) == (1, {})
+        assert rule in done.output
+
+    def test_a_file_whose_first_line_is_right_goes_up(
+        self, stack: Operated, store: JobStore, tmp_path: Path
+    ) -> None:
+        for name, data in {
+            "a.csv.gz": gzip.compress(CSV.encode()),
+            "b.csv": CSV.encode("utf-8-sig"),
+            "c.jsonl": b"\n",
+        }.items():
+            (tmp_path / name).write_bytes(data)
+            assert send(stack, store, tmp_path / name).code == 0
+        assert len(store.uploads()) == 3
 
 
 class TestTag:

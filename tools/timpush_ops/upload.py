@@ -8,12 +8,18 @@ import io
 import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from timpush.jobs.lines import cut_lines, unzip
+from timpush.jobs.ranges import MAX_UNCOMPRESSED_BYTES
+from timpush.jobs.rows import Fault, check_size, guess_format, read_columns
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
+PIECE_BYTES = 64 * 1024
 HEADER = "To_Account"
 NOT_IN_IDS = {",": "a comma", ";": "a semicolon", '"': "a quote", "\t": "a tab"}
 """Characters that say the file has columns."""
@@ -41,10 +47,13 @@ def upload(s3: "S3Client", what: Upload, progress: Callable[[int], object]) -> N
     """Upload the file; `progress` is told the bytes of each part that went.
 
     Raises:
-        UploadError: with a tag, a line is not one id; nothing was uploaded.
+        UploadError: the job would refuse the file, or with a tag, a line is not one id; nothing was
+            uploaded.
     """
     if what.tag:
         check_ids(what.path)
+    else:
+        check_file(what.path)
     with what.path.open("rb") as file:
         source: Any = TaggedIds(file, what.tag) if what.tag else file
         s3.upload_fileobj(
@@ -54,6 +63,25 @@ def upload(s3: "S3Client", what: Upload, progress: Callable[[int], object]) -> N
             ExtraArgs={"Metadata": what.metadata},
             Callback=progress,
         )
+
+
+def check_file(path: Path) -> None:
+    """Check the size of a file and the header of a CSV file, as the job checks them.
+
+    Raises:
+        UploadError: with the rule that is broken.
+    """
+    compressed = path.name.lower().endswith(".gz")
+    fault = check_size(path.stat().st_size, compressed)
+    if not fault and guess_format(path.name) == "csv":
+        with path.open("rb") as file:
+            pieces: Iterator[bytes] = iter(partial(file.read, PIECE_BYTES), b"")
+            whole = unzip(pieces, MAX_UNCOMPRESSED_BYTES) if compressed else pieces
+            found = read_columns(cut_lines(whole, 0, 1))
+        fault = found if isinstance(found, Fault) else None
+    if fault:
+        at = f"line {fault.line}: " if fault.line else ""
+        raise UploadError(f"{at}{fault.rule}; nothing was uploaded")
 
 
 def check_ids(path: Path) -> None:

@@ -14,7 +14,8 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal, NamedTuple
 
 from timpush.errors import MalformedMessageError
-from timpush.jobs.lines import MAX_LINE_BYTES
+from timpush.jobs.lines import MAX_LINE_BYTES, GzipError
+from timpush.jobs.ranges import MAX_FILE_BYTES, MAX_GZIP_BYTES
 from timpush.messages import MAX_TAG_BYTES, UserTags, check_user, parse_user
 
 Format = Literal["csv", "jsonl"]
@@ -24,6 +25,7 @@ MAX_ACCOUNT = 50_000
 MAX_TAGS = 1_000
 COLUMNS = frozenset({"To_Account", "Tags", "Tag"})
 HEADER = "must be a header with To_Account and Tags (or Tag), separated by commas"
+WRONG_SEPARATORS = {";": "semicolons", "\t": "tabs"}
 SAVE = "save the file as UTF-8"
 BLANKS = "must not begin or end with a blank in CSV; JSON lines can say such a value"
 TOO_LONG = f"must be at most {MAX_LINE_BYTES:,} bytes"
@@ -67,6 +69,25 @@ def guess_format(name: str) -> Format | None:
     return next((SUFFIXES[suffix] for suffix in SUFFIXES if plain.endswith(suffix)), None)
 
 
+def check_size(size: int, compressed: bool) -> Fault | None:
+    """The rule that a file's size in bytes breaks, if any; line 0: no line is to blame."""
+    if not size:
+        return Fault(1, "the file is empty: it must hold users")
+    limit = MAX_GZIP_BYTES if compressed else MAX_FILE_BYTES
+    if size > limit:
+        advice = "upload it uncompressed" if compressed else "cut it into several"
+        return Fault(0, f"the file must be at most {limit:,} bytes, is {size:,}: {advice}")
+    return None
+
+
+def read_columns(lines: Iterator[bytes]) -> Columns | Fault:
+    """The columns of a CSV file, by its first line."""
+    try:
+        return read_header(next(lines, b""))
+    except GzipError as error:
+        return Fault(1, str(error))
+
+
 def read_header(line: bytes) -> Columns | Fault:
     """Read the first line of a CSV file."""
     if len(line) > MAX_LINE_BYTES:
@@ -87,6 +108,9 @@ def read_header(line: bytes) -> Columns | Fault:
 def _find_wrong_name(names: list[str]) -> str:
     """What a header lacks, repeats, or has too much; empty: nothing."""
     shown = ",".join(names)[:60]
+    for mark, words in WRONG_SEPARATORS.items():
+        if len(names) == 1 and mark in names[0]:
+            return f"its columns are separated by {words}: save the file with commas"
     near = {name.lower().replace(" ", "_"): name for name in names}
     for needed in (("To_Account",), ("Tags", "Tag")):
         found = sum(names.count(name) for name in needed)
