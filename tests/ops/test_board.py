@@ -69,11 +69,12 @@ def refuse() -> Any:
 
 
 class TestFigures:
-    def test_a_stack_at_rest_shows_zeros(self, stack: BoardStack) -> None:
+    def test_a_stack_without_data_shows_no_zeros(self, stack: BoardStack) -> None:
         shown = words(stack)
-        assert "0 messages wait In flight 0 Oldest no figure Worker's mapping Enabled" in shown
-        assert f"0 of {WORKER_CALLS} calls/s by the worker" in shown
-        assert "CloudWatch has no figure of the last hour" in shown
+        assert "0 messages wait In flight 0 Oldest — Worker's mapping Enabled" in shown
+        assert f"— of {WORKER_CALLS} calls/s by the worker Users removed — In the last" in shown
+        assert "Calls by the endpoint — of 20/s" in shown
+        assert shown.count("CloudWatch has no data for the last hour") == 2
         assert "No user was put there in the last hour" in shown
         assert "No jobs yet" in shown
         assert "The stack has no alarms" in shown
@@ -145,7 +146,23 @@ class TestFigures:
         assert shown.startswith("1 alarm · shop")
         assert re.search(r"Alarm DeadLetterQueueAlarm since \S+ \S+ UTC Users or messages", shown)
         assert f"dlq list --stack-name {stack.name}" in shown
-        assert "1 not in alarm OK QueueAgeAlarm" in shown
+        assert "1 OK OK QueueAgeAlarm" in shown
+
+    def test_alarms_without_data_are_not_called_good(self, stack: BoardStack) -> None:
+        stack.alarm("QueueAgeAlarm", "INSUFFICIENT_DATA")
+        shown = words(stack)
+        assert shown.startswith("No alarm data · shop")
+        assert "0 OK, 1 without data" in shown
+        stack.alarm("DeadLetterQueueAlarm", "OK")
+        shown = words(stack)
+        assert shown.startswith("No alarm · shop")
+        assert "1 OK, 1 without data" in shown
+
+    def test_a_dry_run_says_what_would_be_removed(self, stack: BoardStack) -> None:
+        end = {"State": "done", "EndedAt": "2026-11-25T12:01:00Z", "Users": 3, "NotRemoved": 3}
+        stack.jobs.put_job("job-1", **end, Options={"dry-run": "true"})
+        assert "done, dry run users.csv" in words(stack)
+        assert "Users 3 Would remove 3 ./ops job job-1" in words(stack)
 
     def test_a_paused_worker_is_said_with_how_to_resume(self, stack: BoardStack) -> None:
         assert "./ops pause --stack-name shop" in words(stack)
@@ -172,6 +189,13 @@ class TestFigures:
         assert "job stop" not in shown[done:]
         assert "job stop 20261125T100000Z-77c0ffee" in shown[running:done]
         assert "line 3: To_Account is empty" in shown[failed:]
+
+    def test_a_job_that_waits_for_a_paused_worker_says_so(self, stack: BoardStack) -> None:
+        fill(stack)
+        paused = "The worker is paused: this job goes on when it is resumed. ./ops resume"
+        assert paused not in words(stack)
+        stack.pause()
+        assert words(stack).count(paused) == 1
 
     def test_what_users_write_is_no_markup(self, stack: BoardStack) -> None:
         stack.jobs.put_job("job-1", State="failed", Reason="<script>1</script>", RequestedBy="<b>")

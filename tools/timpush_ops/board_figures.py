@@ -86,7 +86,8 @@ class Series(NamedTuple):
 class Metrics(NamedTuple):
     """Metrics of the last hour by name; `oldest` is the age of the oldest message in seconds.
 
-    `reported` is false when the worker reported nothing: it was idle, or CloudWatch is emulated.
+    `reported` is false when CloudWatch has none of the worker: it was idle or paused, or CloudWatch
+    is emulated.
     """
 
     worker: Mapping[str, Series]

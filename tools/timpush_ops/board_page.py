@@ -22,6 +22,9 @@ from timpush.jobs.table import Table
 from timpush.metrics import WORKER as MEANINGS
 from timpush_ops import board_figures as figures
 from timpush_ops.board_figures import Clients
+from timpush_ops.follow import SENT
+from timpush_ops.job_view import is_checked_only
+from timpush_ops.output import plural
 
 REFRESH_SECONDS = 15
 HEADERS = {
@@ -138,6 +141,7 @@ def make_app(
         "rate": show_rate,
         "words": show_words,
     }
+    app.jinja_env.tests["checked_only"] = is_checked_only
 
     @app.get("/")
     def page() -> str:
@@ -151,6 +155,7 @@ def make_app(
             refresh=0 if request.args.get("refresh") == "0" else REFRESH_SECONDS,
             headline=headline(found),
             running=RUNNING,
+            waiting=SENT,
             returned=returned(found["metrics"].value),
         )
 
@@ -164,14 +169,17 @@ def make_app(
 
 def headline(found: Mapping[str, Found]) -> tuple[str, str]:
     """How things stand, in a word for the style and in some for the reader."""
-    ringing = [one for one in found["alarms"].value or () if one.state == "ALARM"]
+    states = [one.state for one in found["alarms"].value or ()]
+    ringing = states.count("ALARM")
     unread = [name for name, one in found.items() if one.error]
     if ringing:
-        return "bad", "1 alarm" if len(ringing) == 1 else f"{len(ringing)} alarms"
+        return "bad", plural(ringing, "alarm")
     if found["mapping"].value not in (None, "Enabled"):
         return "warn", "Paused" if found["mapping"].value == "Disabled" else "Changing"
     if unread:
         return "warn", "Not everything could be read"
+    if states and set(states) == {"INSUFFICIENT_DATA"}:
+        return "warn", "No alarm data"
     return "good", "No alarm"
 
 
