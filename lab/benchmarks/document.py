@@ -142,7 +142,7 @@ def times(larger: float, smaller: float, word: str) -> str:
     if larger < smaller:
         larger, smaller, word = smaller, larger, OPPOSITE[word]
     ratio = larger / smaller
-    return f"{ratio:,.2f} times {word}" if ratio < 10 else f"{ratio:,.0f} times {word}"
+    return f"{word} by a factor of {ratio:.2f}" if ratio < 10 else f"{ratio:,.0f} times {word}"
 
 
 def reasons(results: Results) -> str:

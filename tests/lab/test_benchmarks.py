@@ -195,7 +195,11 @@ def test_a_profile_counts_the_function_on_top_and_leaves_out_what_is_done_once()
 
 @pytest.mark.parametrize(
     ("larger", "smaller", "text"),
-    [(200, 2, "100 times less"), (3, 2, "1.50 times less"), (2, 3, "1.50 times more")],
+    [
+        (200, 2, "100 times less"),
+        (3, 2, "less by a factor of 1.50"),
+        (2, 3, "more by a factor of 1.50"),
+    ],
 )
 def test_a_ratio_is_never_below_one(larger: float, smaller: float, text: str) -> None:
     assert document.times(larger, smaller, "less") == text
