@@ -91,7 +91,7 @@ class TestAttributes:
         assert write_one(rejected("a", "x", outcome=BAD_TAG)).attributes == {
             "SourceMessageId": ID,
             "ErrorCode": "90034",
-            "Reason": "90034: tag over 50 bytes: tag too long",
+            "Reason": "90034: tag refused as over 50 bytes: tag too long",
         }
 
     def test_the_code_is_the_one_most_tags_were_rejected_with(self) -> None:

@@ -111,7 +111,7 @@ def test_an_error_text_of_any_form_is_dead_lettered(worker: Worker) -> None:
     assert worker.remove(body({"user": ["gold"]})) == []
     [(text, attributes)] = worker.dead_letters()
     assert json.loads(text)["UserTags"] == [{"To_Account": "user", "Tags": ["gold"]}]
-    assert attributes["Reason"].startswith("90034: tag over 50 bytes: bad ")
+    assert attributes["Reason"].startswith("90034: tag refused as over 50 bytes: bad ")
     assert attributes["Reason"].isprintable()
 
 

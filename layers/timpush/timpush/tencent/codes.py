@@ -133,7 +133,7 @@ CODES: dict[int, tuple[type[CallError], str]] = {
     90018: (_P, "too many accounts"),
     90020: (_P, "tag over 50 bytes"),
     90032: (_P, "too many tags"),
-    90034: (_P, "tag over 50 bytes"),
+    90034: (_P, "tag refused as over 50 bytes"),
     90035: (_P, "tag used with the other account type"),
     90045: (_G, "Push not enabled"),
     90048: (_P, "account does not exist"),
