@@ -20,7 +20,11 @@ USERS = 100
 TAGS = ("gold", "week-pass")
 UNKNOWN, UNKNOWN_CODE = ("unknown-1", "unknown-2", "unknown-3"), 70107
 REFUSED_TAG, REFUSED_CODE = "refused-tag", 90034
-MESSAGE = '{"UserTags": [{"To_Account": "user-1", "Tags": ["gold"]}]}'
+REQUEST = '{"UserTags": [{"To_Account": "user-2", "Tags": ["gold"]}]}'
+MESSAGE = (
+    '{"UserTags": [{"To_Account": "user-1", "Tags": ["gold"]},'
+    f' {{"To_Account": "{UNKNOWN[0]}", "Tags": ["gold"]}}]}}'
+)
 
 
 def stay(local: "Local", users: int = USERS) -> None:
@@ -87,27 +91,28 @@ def text(local: "Local", users: int, board_url: str) -> str:
   operators' page    {board_url}   (open it in a browser)
 
 The stand-in knows any user but {", ".join(UNKNOWN)} (code {UNKNOWN_CODE}, account not imported).
-A call with the tag {REFUSED_TAG} fails (code {REFUSED_CODE}).
+A call with the tag {REFUSED_TAG} fails as one with a tag over 50 bytes does (code {REFUSED_CODE}).
 user-1 to user-{users} have the tags {" and ".join(TAGS)}.
 
 {head("In another terminal, first")}
   . {shlex.quote(str(ENV_FILE))}
 
-{head("Give a user tags, send a message, look at the tags, look at what failed")}
-  curl -s -X PUT "$TIMPUSH_URL/_control/tags" -d '{{"user-1": ["gold"]}}'
+{head("Give a user a tag, send a message, look at what failed, and at the user's tags")}
+  curl -s -w '\\n' -X PUT "$TIMPUSH_URL/_control/tags" -d '{{"user-1": ["silver"]}}'
   aws --endpoint-url "$AWS_ENDPOINT_URL" sqs send-message --queue-url "$QUEUE_URL" \\
     --message-body '{MESSAGE}'
-  curl -s "$TIMPUSH_URL/_control/tags"
   aws --endpoint-url "$AWS_ENDPOINT_URL" sqs receive-message --queue-url "$DEAD_LETTER_QUEUE_URL" \\
-    --message-attribute-names All
+    --message-attribute-names All --wait-time-seconds 20 --visibility-timeout 0
+  curl -s "$TIMPUSH_URL/_control/tags" | grep -o '"user-1": [^]]*]'
 
 {head("Send a request")}
-  curl -s --aws-sigv4 aws:amz:{REGION}:execute-api --user test:test "$API_URL" \\
-    -H 'Content-Type: application/json' -d '{MESSAGE}'
+  curl -s -w '\\n' --aws-sigv4 aws:amz:{REGION}:execute-api --user test:test "$API_URL" \\
+    -H 'Content-Type: application/json' -d '{REQUEST}'
 
 {head("Operate it")}
   ./ops doctor --stack-name {STACK_NAME}
-  printf 'user-1\\nuser-2\\n' > ids.txt; ./ops send ids.txt --tag gold --stack-name {STACK_NAME}
+  folder=$(mktemp -d); printf 'user-3\\nuser-4\\n' > "$folder/ids.txt"
+  ./ops send "$folder/ids.txt" --tag gold --stack-name {STACK_NAME}
   ./ops dlq list --stack-name {STACK_NAME}
 
 Ctrl-C ends it."""
