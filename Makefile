@@ -106,8 +106,8 @@ ops: .tools/python .tools/ops/.stamp ## The operator's commands, as ./ops (ARGS=
 	@"$$(cat .tools/python)" -c 'import os, shlex; \
 	  os.execv("./ops", ["./ops", *(shlex.split(os.environ["OPS_ARGS"]) or ["--help"])])'
 
-usersig: .tools/python ## Sign, decode or verify a UserSig (ARGS="decode"; without: how; 1 s)
-	@PYTHONPATH=layers/timpush "$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
+usersig: .tools/python ## Sign, decode or verify a UserSig, as tools/usersig.py (ARGS="decode"; without: how; 1 s)
+	@"$$(cat .tools/python)" -B tools/usersig.py $(or $(ARGS),--help)
 
 ##@ Test
 # Six at a time also on two cores: many of them wait more than they work.

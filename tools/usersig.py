@@ -1,7 +1,8 @@
+#!/usr/bin/env python3
 """Sign, decode or verify a UserSig on the command line.
 
 The key and the UserSig are asked for, or read from standard input, a line each: on a command line
-they would stay in the shell's history. Run it with `make usersig ARGS="..."`.
+they would stay in the shell's history.
 """
 
 import argparse
@@ -10,11 +11,18 @@ import json
 import sys
 import time
 from datetime import UTC, datetime
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers/timpush"))
 
 from timpush.errors import UserSigError
 from timpush.tencent import usersig
 
 DAY_SECONDS = 86_400
+HOW_TO_GIVE = (
+    "type it at a terminal, or pipe it in, such as: tools/usersig.py decode < FILE "
+    "(verify reads two lines, the UserSig and the key)"
+)
 MAX_DAYS = 3_650  # Tencent's limit; https://trtc.io/document/34456 (n.d.)
 
 
@@ -64,7 +72,7 @@ def ask(what: str) -> str:
     """The answer, typed unseen at a terminal or the next line of standard input."""
     text = getpass.getpass(f"{what}: ") if sys.stdin.isatty() else sys.stdin.readline()
     if not text.strip():
-        sys.exit(f"usersig: no {what} was given")
+        sys.exit(f"usersig: no {what} was given: {HOW_TO_GIVE}")
     return text.strip()
 
 
