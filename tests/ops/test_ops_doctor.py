@@ -17,10 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from support.environment import worker_environment
-from support.ops import Done, Operated, operated
+from support.ops import ROOT, Done, Operated, operated
+from template.translate import Template
 from timpush.settings import read_settings
 from timpush_ops.cli import cli
-from timpush_ops.doctor import check_concurrency
+from timpush_ops.doctor import JOB_EXECUTIONS, check_concurrency
 from timpush_server import Fault, TimPushServer
 
 HOUR = 3_600
@@ -364,18 +365,33 @@ class Account:
 
 class TestConcurrency:
     @pytest.mark.parametrize(
-        ("quota", "unreserved", "ok", "reservable"),
-        [(1_000, 1_000, True, True), (10, 10, True, False), (10, 5, False, False)],
+        ("quota", "unreserved", "level", "reservable"),
+        [
+            (1_000, 1_000, "ok", True),
+            (11, 11, "ok", False),
+            (10, 10, "warn", False),  # a job's functions and others would wait for each other
+            (10, 5, "fault", False),
+        ],
     )
     def test_the_accounts_quota_must_suffice(
-        self, quota: int, unreserved: int, ok: bool, reservable: bool
+        self, quota: int, unreserved: int, level: str, reservable: bool
     ) -> None:
         settings = read_settings(worker_environment(WORKER_CONCURRENCY=4))
         check = check_concurrency(cast(Any, Account(quota, unreserved)), settings)
-        assert (check.level == "ok") is ok
+        assert check.level == level
         assert f"quota {quota:,}, {unreserved:,} unreserved; 4 workers" in check.detail
-        assert bool(check.fix) is not ok
-        assert ok is False or ("EndpointReservedConcurrency" in check.detail) is not reservable
+        assert bool(check.fix) is (level != "ok")
+        assert level != "ok" or ("EndpointReservedConcurrency" in check.detail) is not reservable
+
+    def test_with_the_defaults_the_least_quota_is_enough(self, written: Template) -> None:
+        workers = written["Parameters"]["WorkerConcurrency"]["Default"]
+        settings = read_settings(worker_environment(WORKER_CONCURRENCY=workers))
+        assert check_concurrency(cast(Any, Account(10, 10)), settings).level == "ok"
+
+    def test_a_job_runs_as_many_functions_as_are_counted(self) -> None:
+        machine = json.loads((ROOT / "jobs/jobs.asl.json").read_text(encoding="utf-8"))
+        maps = [one for one in machine["States"].values() if one["Type"] == "Map"]
+        assert {one["MaxConcurrency"] for one in maps} == {JOB_EXECUTIONS}
 
 
 class TestOutput:
