@@ -6,6 +6,7 @@ what that stack has. Commands that SKIPPED names, and those in the text, are che
 syntax alone: programs, targets, operations and options exist. Exit code 1 if one fails.
 """
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -65,6 +66,8 @@ def attempt(verb: str, commands: Iterable[Command], trial: Try) -> int:
 
 def main() -> int:
     """The command; returns its exit code."""
+    # What is started in the background ignores Ctrl-C, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     found = examples()
     skipped = [one for one in found if reason(one.text)]
     alone = [one for one in found if one.text.startswith(ALONE)]

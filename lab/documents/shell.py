@@ -150,14 +150,14 @@ def start(script: str, local: Local, folder: Path) -> "subprocess.Popen[str]":
     )
 
 
-def finish(process: "subprocess.Popen[str]", answers: str) -> str:
+def finish(process: "subprocess.Popen[str]", answers: str, seconds: int = SECONDS) -> str:
     """Wait for the end of a process; what it printed."""
     try:
-        return process.communicate(answers, timeout=SECONDS)[0]
+        return process.communicate(answers, timeout=seconds)[0]
     except subprocess.TimeoutExpired:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        return f"{process.communicate()[0]}\nended after {SECONDS} s"
+        return f"{process.communicate()[0]}\nit did not end within {seconds} s"
 
 
 def visit(process: "subprocess.Popen[str]", answers: str) -> str:
@@ -169,7 +169,7 @@ def visit(process: "subprocess.Popen[str]", answers: str) -> str:
     if address:
         status = urllib3.request("GET", address[0], timeout=PAGE_SECONDS).status
         os.killpg(process.pid, signal.SIGINT)
-    output = line + finish(process, answers)
+    output = line + finish(process, answers, PAGE_SECONDS)
     if status != 200:
         process.returncode = 1
     return output
