@@ -11,7 +11,7 @@ import pytest
 from documents import syntax
 from documents.commands import FENCE, Command, blocks, examples, inline, pages, split
 from documents.examples import SKIPPED, attempt, reason
-from documents.shell import substitute
+from documents.shell import finish, substitute, visit
 
 LANGUAGES = {"sh", "python", "json", "yaml", "csv", "mermaid", "text"}
 """Commands stand in blocks of sh and python alone."""
@@ -92,6 +92,42 @@ def test_a_command_that_fails_is_counted_and_shown(capsys: pytest.CaptureFixture
         ("FAILED", "1"),
     ]
     assert shown.err == "what it printed\n"
+
+
+def started(*command: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def test_a_page_is_read_and_ended_as_by_ctrl_c() -> None:
+    server = ("-u", "-m", "http.server", "--bind", "127.0.0.1", "0")
+    with started(sys.executable, *server) as process:
+        assert "GET / HTTP" in visit(process, "")
+        assert process.returncode == 0
+    with started("echo", "no page today") as process:
+        assert visit(process, "") == "no page today\n"
+        assert process.returncode == 1
+
+
+def test_a_command_without_an_end_fails() -> None:
+    with started("sh", "-c", "echo begun; sleep 60") as process:
+        assert finish(process, "", seconds=1).split() == [
+            "begun",
+            "it",
+            "did",
+            "not",
+            "end",
+            "within",
+            "1",
+            "s",
+        ]
+        assert process.returncode
 
 
 @pytest.mark.slow
