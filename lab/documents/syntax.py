@@ -71,7 +71,8 @@ def make_help(target: str, first: str) -> str:
 def check_ops(words: Sequence[str]) -> str:
     """The command knows its options; one that it cannot know comes last, so that it never runs."""
     try:
-        cli.main([*words, UNKNOWN], prog_name="ops", standalone_mode=False)
+        asked = [word for word in words if word != "--help"]
+        cli.main([*asked, UNKNOWN], prog_name="ops", standalone_mode=False)
     except click.NoSuchOption as error:
         return "" if error.option_name == UNKNOWN else error.message
     except click.ClickException as error:

@@ -4,14 +4,18 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import pytest
 
 from documents import syntax
 from documents.commands import FENCE, Command, blocks, examples, inline, pages, split
 from documents.examples import SKIPPED, attempt, reason
 from documents.shell import finish, substitute, visit
+from local.summary import NEXT
+from timpush_ops.cli import cli
 
 LANGUAGES = {"sh", "python", "json", "yaml", "csv", "mermaid", "text"}
 """Commands stand in blocks of sh and python alone."""
@@ -40,6 +44,21 @@ def test_what_cannot_run_and_what_stands_in_the_text_is_right() -> None:
     assert len(inline()) > 100
     faults = {one.place: syntax.fault(one.text) for one in (*skipped, *inline())}
     assert {place: fault for place, fault in faults.items() if fault} == {}
+
+
+def help_examples(group: click.Group) -> Iterator[str]:
+    """The commands that help screens show."""
+    for command in group.commands.values():
+        _, _, lines = (command.epilog or "").partition("Examples:\n")
+        yield from (f"./ops {line.strip()}" for line in lines.splitlines())
+        if isinstance(command, click.Group):
+            yield from help_examples(command)
+
+
+def test_what_help_screens_and_the_local_run_advise_is_right() -> None:
+    found = [*help_examples(cli), *(command for command, _ in NEXT)]
+    assert len(found) > 20
+    assert [text for text in found if syntax.fault(text)] == []
 
 
 @pytest.mark.parametrize(
