@@ -21,6 +21,7 @@ END = "\x1e"
 NOTING = f"""
 PATH=/nonexistent
 note() {{ printf '%s\\0' "$@" $'{END}' >> "$NOTES"; }}
+jq() {{ :; }}
 for program in ./ops aws bash git make sam; do
   eval "$program() {{ note $program \\"\\$@\\"; }}"
 done

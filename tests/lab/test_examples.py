@@ -46,13 +46,13 @@ def test_what_cannot_run_and_what_stands_in_the_text_is_right() -> None:
     assert {place: fault for place, fault in faults.items() if fault} == {}
 
 
-def help_examples(group: click.Group) -> Iterator[str]:
-    """The commands that help screens show."""
-    for command in group.commands.values():
-        _, _, lines = (command.epilog or "").partition("Examples:\n")
-        yield from (f"./ops {line.strip()}" for line in lines.splitlines())
-        if isinstance(command, click.Group):
-            yield from help_examples(command)
+def help_examples(command: click.Command) -> Iterator[str]:
+    """The commands that a help screen and those below it show."""
+    shown = (command.epilog or "").partition("Examples:\n")[2].partition("\n\n")[0]
+    yield from (f"./ops {line.strip()}" for line in shown.splitlines())
+    if isinstance(command, click.Group):
+        for one in command.commands.values():
+            yield from help_examples(one)
 
 
 def test_what_help_screens_and_the_local_run_advise_is_right() -> None:
