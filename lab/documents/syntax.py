@@ -19,6 +19,7 @@ from timpush_ops.cli import cli
 
 END = "\x1e"
 NOTING = f"""
+cd "${{NOTES%/*}}"
 PATH=/nonexistent
 note() {{ printf '%s\\0' "$@" $'{END}' >> "$NOTES"; }}
 jq() {{ :; }}
