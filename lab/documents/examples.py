@@ -1,9 +1,11 @@
 """`python -m documents.examples`: tries every command that the documents name.
 
 Each command of a fenced block of `sh`, and each block of Python, runs as it stands in the page, one
-after the other, on the local stack and in a folder with files to send; names in capitals stand for
-what that stack has. Commands that SKIPPED names, and those in the text, are checked for their
-syntax alone: programs, targets, operations and options exist. Exit code 1 if one fails.
+after the other, on the local stack and in a folder with files to send. Names in capitals stand for
+what that stack has. Variables are set that must change nothing (a dead proxy, LC_ALL, PYTHONPATH).
+
+Commands that SKIPPED names, and those in the text, are checked for their syntax alone: programs,
+targets, operations and options exist. Exit code 1 if one fails.
 """
 
 import signal

@@ -40,13 +40,22 @@ FILES = {
     "winback.csv": "To_Account,Tags\nuser-1,gold|week-pass\nuser-2,gold\n",
     "ids.txt": "user-3\nuser-4\n",
 }
+WRONG_MODULES = "wrong modules"
+DEAD_PROXY = "http://127.0.0.1:9"
+UNKIND = {
+    "LC_ALL": "C",
+    **dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), DEAD_PROXY),
+    **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1,localhost"),
+}
+"""Variables of a user that must change nothing for make and ./ops."""
 PRELUDE = """
 unset MAKEFLAGS MFLAGS MAKELEVEL
-aws() { "$ROOT/.tools/awscli/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
+alone() { env -u PYTHONPATH "$@"; }
+aws() { alone "$ROOT/.tools/awscli/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
 curl() { command curl --fail-with-body --silent --show-error "$@"; }
-make() { command make --no-print-directory -C "$ROOT" "$@"; }
-python() { "$ROOT/.venv/bin/python" "$@"; }
-.venv/bin/pytest() { (cd "$ROOT" && command .venv/bin/pytest "$@"); }
+make() { env -u NO_PROXY -u no_proxy make --no-print-directory -C "$ROOT" "$@"; }
+python() { alone "$ROOT/.venv/bin/python" "$@"; }
+.venv/bin/pytest() { (cd "$ROOT" && alone .venv/bin/pytest "$@"); }
 """
 
 
@@ -55,6 +64,9 @@ def prepare(local: Local, folder: Path) -> None:
     (folder / "ops").symlink_to(ROOT / "ops")
     for file, content in FILES.items():
         (folder / file).write_text(content, encoding="utf-8")
+    (folder / WRONG_MODULES).mkdir()
+    for module in ("json", "click", "boto3"):
+        (folder / WRONG_MODULES / f"{module}.py").write_text("raise SystemExit('wrong module')")
     stay.make_users(local, stay.USERS)
     local.client("secretsmanager").create_secret(Name=OWN_SECRET, SecretString="{}")
 
@@ -135,12 +147,22 @@ def typed(command: str, local: Local) -> str:
     return next((answer for words, answer in answers.items() if words in command), "")
 
 
+def environment_of(local: Local, folder: Path) -> dict[str, str]:
+    """The variables of a reader's shell."""
+    return (
+        aws_environment(local.endpoint_url)
+        | stay.variables(local)
+        | UNKIND
+        | {"PYTHONPATH": str(folder / WRONG_MODULES), "ROOT": str(ROOT)}
+        | {"AWS_SESSION_TOKEN": "test", "AWS_PAGER": ""}
+    )
+
+
 def start(script: str, local: Local, folder: Path) -> "subprocess.Popen[str]":
     """A script that ends at the first command that fails."""
-    environment = aws_environment(local.endpoint_url) | stay.variables(local)
     return subprocess.Popen(
         ["bash", "-euo", "pipefail", "-c", PRELUDE + script],
-        env=environment | {"ROOT": str(ROOT), "AWS_SESSION_TOKEN": "test", "AWS_PAGER": ""},
+        env=environment_of(local, folder),
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
