@@ -24,7 +24,6 @@ from local.run import deployed
 MINUTES = "takes minutes; tests/lab has a small run of it"
 SKIPPED = {
     "sam ": "needs an AWS account; the local stack is built and deployed with sam, too",
-    "./ops budget": "waits two minutes for invocations to end; tests/e2e changes a budget",
     "start-message-move-task": "the emulator does not know the action",
     "bash .ci/run": "runs every test, and with them these examples",
     "make local": "its set-up is the one that the examples run on",

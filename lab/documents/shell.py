@@ -18,6 +18,7 @@ from local.stack import STACK_NAME
 SIGNING_KEY, OWN_SECRET = "timpush-signing-key", "own-usersig"
 TO_STOP = "20261125T000000Z-00000000"
 """The id of the job that is stopped."""
+PAUSE = "./ops pause --stack-name NAME"
 BEFORE = {
     "create-secret": "aws secretsmanager delete-secret --force-delete-without-recovery"
     f" --secret-id {SIGNING_KEY}",
@@ -26,12 +27,13 @@ BEFORE = {
     "associate-web-acl": "aws wafv2 create-web-acl --name acl --scope REGIONAL"
     " --default-action Allow={} --visibility-config"
     " SampledRequestsEnabled=false,CloudWatchMetricsEnabled=false,MetricName=acl",
-    "job stop": "./ops pause --stack-name NAME;"
+    "./ops budget": PAUSE,  # without invocations that run, it need not wait for their end
+    "job stop": f"{PAUSE};"
     ' aws s3 cp winback.csv "s3://BUCKET/inbox/JOB_ID/winback.csv";'
     " until ./ops job JOB_ID --output json --stack-name NAME; do sleep 1; done",
 }
 """What is done before a command that has these words. A second try must not find the first."""
-AFTER = {"job stop": "./ops resume --stack-name NAME"}
+AFTER = dict.fromkeys(("./ops budget", "job stop"), "./ops resume --stack-name NAME")
 PAGE = "./ops board"
 """Serves a page until Ctrl-C."""
 ADDRESS = re.compile(r"http://127\.0\.0\.1:\d+/")
