@@ -84,7 +84,7 @@ CHECKERS := .tools/checkov/.stamp .tools/audit/.stamp .tools/awscli/.stamp
 GROUPS := dev ops sam ministack runtime checkov audit awscli uv
 OSV_URL ?= https://api.osv.dev/v1/query
 
-.PHONY: help run local test test-slow outage trouble budget chaos prove compare bench docs docs-test picture check lint types template-check \
+.PHONY: help run local test test-slow upgrade outage trouble budget chaos prove compare bench docs docs-test picture check lint types template-check \
 	lock-check audit usersig ops build setup lock clean FORCE
 
 help: ## List the targets
@@ -120,6 +120,9 @@ test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests
 
 prove: .venv/.stamp ## Try the properties with many examples, new each time (10 min)
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
+
+upgrade: $(TOOLS) $(BUILT) ## Upgrade a stack of version 0.1.0 that has messages in its queue, on the emulator (40 s)
+	@$(LOCAL) $(BIN)/python -m local.upgrade
 
 ##@ Measure
 compare: $(TOOLS) ## Count the users that a plain handler acknowledges without removing their tags (20 s)

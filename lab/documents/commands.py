@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from documents.regions import ROOT
+from timpush_ops.cli import cli
 
 FENCE = re.compile(r"^```(?P<language>\S*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"(?<!`)`([^`]+)`(?!`)")
 PROGRAMS = ("./ops", "aws", "bash", "git", "make", "sam")
-OPS = ("budget", "dlq", "doctor", "job", "send")
-"""Commands of ./ops that the text also names alone; their options are held too."""
 
 
 class Command(NamedTuple):
@@ -85,7 +84,7 @@ def inline() -> list[Command]:
         for match in INLINE.finditer(text):
             words = match[1].split()
             line = text.count("\n", 0, match.start()) + 1
-            if len(words) > 1 and words[0] in PROGRAMS + OPS:
-                prefix = "./ops " if words[0] in OPS else ""
+            prefix = "./ops " if words and words[0] in cli.commands else ""
+            if len(words) > 1 and (prefix or words[0] in PROGRAMS):
                 found.append(Command(page, line, prefix + " ".join(words)))
     return found

@@ -22,8 +22,6 @@ PAUSE = "./ops pause --stack-name NAME"
 BEFORE = {
     "create-secret": "aws secretsmanager delete-secret --force-delete-without-recovery"
     f" --secret-id {SIGNING_KEY}",
-    "update-secret-version-stage": "aws secretsmanager put-secret-value --secret-id SECRET_ARN"
-    " --secret-string '{}' --version-stages AWSPENDING",
     "associate-web-acl": "aws wafv2 create-web-acl --name acl --scope REGIONAL"
     " --default-action Allow={} --visibility-config"
     " SampledRequestsEnabled=false,CloudWatchMetricsEnabled=false,MetricName=acl",
@@ -63,7 +61,8 @@ python() { alone "$ROOT/.venv/bin/python" "$@"; }
 
 def prepare(local: Local, folder: Path) -> None:
     """Make the files, the users and the secret that the commands name."""
-    (folder / "ops").symlink_to(ROOT / "ops")
+    for name in ("ops", "docs"):
+        (folder / name).symlink_to(ROOT / name)
     for file, content in FILES.items():
         (folder / file).write_text(content, encoding="utf-8")
     (folder / WRONG_MODULES).mkdir()
@@ -97,9 +96,6 @@ def names_of(local: Local, job_id: str) -> dict[str, str]:
     """What names in capitals stand for; without a job's id, one that is done."""
     outputs, api_url = local.outputs, stay.variables(local)["API_URL"]
     secret = local.client("secretsmanager").describe_secret(SecretId=OWN_SECRET)
-    pending = [
-        id_ for id_, labels in secret["VersionIdsToStages"].items() if "AWSPENDING" in labels
-    ]
     acls = local.client("wafv2").list_web_acls(Scope="REGIONAL")["WebACLs"]
     return {
         "ACCOUNT": "000000000000",
@@ -116,7 +112,6 @@ def names_of(local: Local, job_id: str) -> dict[str, str]:
         "SECRET_ARN": secret["ARN"],
         "UPLOAD_URL": upload_url(local),
         "URL": outputs["QueueUrl"],
-        "VERSION_ID": pending[0] if pending else "none",
     }
 
 

@@ -24,7 +24,7 @@ from local.job import run_job
 from local.request_cases import LATER, send_requests
 from local.rotation import rotate, store_key
 from local.screen import bar, line, status
-from local.stack import client, deploy
+from local.stack import UNKNOWN_TO_EMULATOR, client, deploy
 from local.summary import summarize
 from local.workload import POISON_CODE, POISON_TAG, Workload, make_workload
 from timpush_server import TimPushServer
@@ -63,10 +63,8 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
                 "EndpointUrl": timpush.url,
                 "SigningKeySecretArn": store_key(secrets, timpush),
                 "RotationSchedule": "",  # the emulator knows none
-                "SavedQueries": "false",  # nor these
-                "WatchBudget": "false",  # nor metric math
             }
-            outputs = deploy(endpoint_url, parameters)
+            outputs = deploy(endpoint_url, parameters | UNKNOWN_TO_EMULATOR)
             functions = client("lambda", endpoint_url)
             rotate(secrets, functions, outputs["SecretArn"], outputs["RotationFunctionName"])
             say("deployed; the rotation signed a UserSig, tested it and made it current")

@@ -429,32 +429,6 @@ class TestPauseAndResume:
         assert "Error" in done.output
 
 
-class TestBudget:
-    def test_json_says_what_changed_and_progress_is_elsewhere(self, deployed: Deployed) -> None:
-        template = {
-            "Parameters": {"AppCallsPerSecond": {"Type": "Number", "Default": 100}},
-            "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
-            "Outputs": {
-                "WorkerFunctionName": {"Value": deployed.name},
-                "WorkerMappingId": {"Value": deployed.mapping_id},
-            },
-        }
-        stack_name = f"stack-{uuid.uuid4().hex}"
-        stacks = client("cloudformation")
-        stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template))
-        deployed.set_mapping(Enabled=False)  # nothing runs: there is nothing to wait for
-
-        done = deployed.stack.run(
-            *("budget", "--stack-name", stack_name, "--app-calls", 60, "--output", "json")
-        )
-
-        changed = {"AppCallsPerSecond": "60"}
-        assert json.loads(done.stdout) == {"StackName": stack_name, "Changed": changed}
-        assert (done.code, f"updating the stack {stack_name}" in done.output) == (0, True)
-        [parameter] = stacks.describe_stacks(StackName=stack_name)["Stacks"][0]["Parameters"]
-        assert parameter["ParameterValue"] == "60"
-
-
 def put_age(deployed: Deployed, seconds: float) -> None:
     """Have CloudWatch say how old the oldest message is."""
     dimension = {"Name": "QueueName", "Value": deployed.stack.queue_url.rpartition("/")[2]}

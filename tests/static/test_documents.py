@@ -15,6 +15,7 @@ from timpush.jobs.state import Document
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "docs/security.md")
+PLACES = ("functions", "layers", "jobs", "monitoring", "tests", "testing", "lab", "tools")
 FOLDERS = ("docs", "tests", "tools", "layers", r"\.ci")
 
 
@@ -23,6 +24,35 @@ def test_each_path_that_it_names_exists(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     paths = re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/.-]*|[A-Z]+\.md|[a-z]+\.ya?ml)`", text)
     assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_each_way_back_names_what_exists() -> None:
+    """What *Undo* of a decision names, but for what an earlier version had."""
+    ways = re.findall(r"\*Undo:\*(.*?)(?=\n\n|\Z)", read("docs/decisions.md"), re.DOTALL)
+    named = [
+        one for way in ways if " of version " not in way for one in re.findall(r"`(.+?)`", way)
+    ]
+    words = {word for one in named for word in re.findall(r"[A-Za-z_]{3,}", one)}
+    assert len(words) > 100
+    assert sorted(words - words_of_the_repository()) == []
+
+
+def words_of_the_repository() -> set[str]:
+    """Every word of code, templates and tools, and of their names."""
+    kinds = ("*.py", "*.yaml", "*.json", "*.toml", "Makefile")
+    places = [ROOT, *(ROOT / one for one in PLACES)]
+    found = {
+        path
+        for place in places
+        for kind in kinds
+        for path in (place.glob(kind) if place == ROOT else place.rglob(kind))
+    }
+    texts = [path.read_text(encoding="utf-8") for path in found]
+    return set(re.findall(r"[A-Za-z_]{3,}", "\n".join([*map(str, found), *texts])))
+
+
+def read(document: str) -> str:
+    return (ROOT / document).read_text(encoding="utf-8")
 
 
 def test_each_path_of_the_layout_exists() -> None:

@@ -1,12 +1,13 @@
 """What a company's account may ask for: each option off, which changes nothing, and on."""
 
+import re
 from typing import Any
 
 import pytest
 
 from template.deployment import Deployment
 from template.reading import as_list, of_type
-from template.translate import Template
+from template.translate import ROOT, Template
 
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:iam::{ACCOUNT}:role/sender"
@@ -245,6 +246,12 @@ class TestKey:
                     assert services <= {"dynamodb", "s3", "sqs"}
 
 
+def figures(pattern: str, text: str) -> list[float]:
+    """The numbers of a sentence."""
+    (found,) = re.findall(pattern, text)
+    return [float(one) for one in found]
+
+
 def bucket_encryption(deployment: Deployment) -> dict[str, Any]:
     encryption = deployment.properties("JobsBucket")["BucketEncryption"]
     (rule,) = encryption["ServerSideEncryptionConfiguration"]
@@ -275,6 +282,27 @@ class TestReservedConcurrency:
             if "ReservedConcurrentExecutions" in one
         }
         assert found == {"RemoveTagsEndpoint": {"Ref": "EndpointReservedConcurrency"}}
+
+    def test_its_arithmetic_holds_with_the_defaults(self, translated: Template) -> None:
+        """Requests at the same time: requests a second x the seconds that one takes."""
+        rate = int(Deployment(translated).parameters["ApiCallsPerSecond"])
+        (settings,) = Deployment(translated).properties("RemoveTagsApiliveStage")["MethodSettings"]
+        assert settings["ThrottlingRateLimit"] == settings["ThrottlingBurstLimit"]
+        burst = 2 * rate  # as many in a burst as the rate allows in a second
+        text = translated["Parameters"]["EndpointReservedConcurrency"]["Description"]
+        assert figures(
+            r"A tenth of a second a request and ApiCallsPerSecond (\d+) need (\d+), "
+            r"slow replies of (\d+) seconds and a burst (\d+)\.",
+            text,
+        ) == [rate, round(rate / 10), 2, burst * 2]
+        limits = (ROOT / "docs/aws.md").read_text(encoding="utf-8")
+        asked, seconds, usual, most, slow, all_slow = figures(
+            r"seconds a request: (\d+) x ([\d.]+) s = (\d+), in a burst of (\d+) with (\d+) s each "
+            r"(\d+);",
+            limits,
+        )
+        assert (asked, most) == (rate, burst)
+        assert (usual, all_slow) == (round(asked * seconds), most * slow)
 
 
 def test_the_api_takes_no_tls_below_1_2(translated: Template) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 
+from local.upgrade import RELEASE
 from template.translate import ROOT, Template, load, translate
 
-RELEASE = "b73c0b960003638f96c2a0e952c00d16de31b04e"
-"""The commit of version 0.1.0."""
 RECORD = Path(__file__).parent / "data/resources-0.1.0.json"
 """The same for a clone without that commit."""
 CREATE_ONLY = {

@@ -17,13 +17,13 @@ KEEP = (
 
 @click.command(
     epilog=examples(
-        "budget --app-calls 80 --stack-name NAME", "budget --workers 8 --stack-name NAME"
+        "budget --app-calls 80 --stack-name NAME", "budget --workers 5 --stack-name NAME"
     )
 )
 @click.option("--stack-name", required=True, help="The deployed stack.")
-@click.option("--app-calls", type=click.IntRange(1), help="New AppCallsPerSecond.")
-@click.option("--api-calls", type=click.IntRange(0), help="New ApiCallsPerSecond.")
-@click.option("--workers", type=click.IntRange(1), help="New WorkerConcurrency.")
+@click.option("--app-calls", type=int, help="New AppCallsPerSecond.")
+@click.option("--api-calls", type=int, help="New ApiCallsPerSecond.")
+@click.option("--workers", type=int, help="New WorkerConcurrency.")
 @output_option
 def budget(
     stack_name: str,
@@ -48,7 +48,11 @@ def budget(
     target = resolve(stack_name, {"mapping_id": None, "function_name": None})
     say = partial(click.echo, err=True)
     clients = make_client("cloudformation"), make_client("lambda")
-    change_budget(*clients, stack_name, target, changed, Patience(say))
+    try:
+        change_budget(*clients, stack_name, target, changed, Patience(say))
+    except KeyboardInterrupt:
+        say(f"the mapping may be paused: see ./ops doctor --stack-name {stack_name}")
+        raise
     if output == "json":
         show_json({"StackName": stack_name, "Changed": changed})
     else:

@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
 )
@@ -22,25 +24,29 @@ from timpush_ops.dlq_commands import dlq
 from timpush_ops.doctor import Check, Clients, Level, examine
 from timpush_ops.follow import FollowError
 from timpush_ops.job_commands import job, jobs
+from timpush_ops.job_view import INTERRUPTED
 from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import target
 from timpush_ops.output import examples, output_option, show_json
+from timpush_ops.rotate_command import rotate
+from timpush_ops.rotation import RotateError
 from timpush_ops.send_command import send
 from timpush_ops.stack import TargetError, make_client, resolve
 from timpush_ops.upload import UploadError
 
 FAILURES = (
     *(ClientError, BotoCoreError, Boto3Error),
-    *(BudgetError, FollowError, MappingError, UploadError, OSError),
+    *(BudgetError, FollowError, MappingError, RotateError, UploadError, OSError),
 )
 SECTIONS = {
     "First": ("doctor",),
     "Files of users": ("send", "jobs", "job"),
-    "Watch and act": ("board", "dlq", "pause", "resume", "budget"),
+    "Watch and act": ("board", "dlq", "pause", "resume", "budget", "rotate"),
 }
 """The commands in the help screen, by how soon one needs them."""
 
 COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fault": "red"}
+LOCAL = ". Does make local still run? Its variables set AWS_ENDPOINT_URL."
 REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
 
@@ -54,13 +60,27 @@ class Commands(click.Group):
         except TargetError as error:
             raise click.UsageError(str(error)) from None
         except (NoCredentialsError, NoRegionError) as error:
-            raise click.ClickException(f"{error} {REACH}") from None
+            raise click.ClickException(f"{str(error).rstrip('.')}. {REACH}") from None
+        except EndpointConnectionError as error:
+            raise click.ClickException(
+                f"{error}{LOCAL if 'AWS_ENDPOINT_URL' in os.environ else ''}"
+            ) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
         except FAILURES as error:
             raise click.ClickException(str(error)) from None
         except ValueError as error:
             if "endpoint" not in str(error):
                 raise
             raise click.ClickException(f"{error} (AWS_ENDPOINT_URL)") from None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, with the nearest name when there is no such command."""
+        near = get_close_matches(args[0], self.commands, 1)
+        if near and near[0] != args[0] and args[0] not in self.commands:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         widest = max(map(len, self.commands))
@@ -160,5 +180,5 @@ def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabl
         click.echo(f"mapping {found}: {state}")
 
 
-for command in (send, jobs, job, board, budget, dlq):
+for command in (send, jobs, job, board, budget, rotate, dlq):
     cli.add_command(command)

@@ -55,7 +55,7 @@ FIX_CODES = {
     60010: "make the identifier an admin of the app in Tencent's console",
     60020: "buy or renew the plan in Tencent's console; a new one takes some minutes",
     60021: "Tencent takes calls of this app from listed addresses only: list the address",
-    60026: "deploy with the TimPushRegion where the app lives",
+    60026: "deploy with the TimPushRegion where the app lives, then ./ops rotate",
     60028: "the trial edition's calls of the day are used up: wait, or buy a plan",
     70001: "store a UserSig that has not expired",
     70016: "deploy with the TimPushRegion where the app lives, or store the right sdkappid",
