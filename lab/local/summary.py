@@ -76,8 +76,8 @@ def figures(
     removed = set(work.removed)
     tags = sum(map(len, work.removed.values()))
     users = (
-        f"{len(removed - failing):,} lost their tags, {len(failing - removed)} are dead-lettered, "
-        f"{len(removed & failing)} lost one tag and is dead-lettered for another"
+        f"{len(removed - failing):,} lost their tags, {len(failing - removed)} were dead-lettered, "
+        f"{len(removed & failing)} lost a tag and was dead-lettered"
     )
     return [
         ("messages", f"{len(work.bodies):,}", "with 50 users, 5 users or 1 user; one is malformed"),

@@ -58,8 +58,11 @@ def test_a_pipe_gets_plain_aligned_lines_and_no_progress(
     assert "\x1b" not in out
     assert "half done" not in out
     work = make_workload(1_000)
-    figures = {len(work.bodies), work.load_users, sum(map(len, work.removed.values()))}
+    figures = {len(work.bodies), sum(map(len, work.removed.values()))}
     assert all(f"{number:,}" in out for number in figures)
+    [users] = [line for line in out.splitlines() if line.startswith("  users  ")]
+    total, *parts = (int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", users))
+    assert (total, len(parts)) == (sum(parts), 3)
     rows = re.findall(r"^  (\w.*?)  +([\d,.]+|yes)  ", out.partition("Figures")[2], re.MULTILINE)
     assert "A file of 7,531 users was a job: 7,530 removed and 1 not" in " ".join(out.split())
     assert len(rows) == 8
