@@ -102,16 +102,18 @@ def test_the_variables_can_be_sourced_whatever_they_hold(tmp_path: Path) -> None
         local = Local("http://127.0.0.1:1", tmp_path, outputs, timpush)
         stay.write_variables(local, tmp_path / "local.env")
         shown = stay.text(local, 3, "http://127.0.0.1:1/")
-    script = f'. "{tmp_path}/local.env"; printf %s "$QUEUE_URL"; echo "${{AWS_PROFILE-none}}"'
+    script = (
+        f'. "{tmp_path}/local.env"; printf %s "$QUEUE_URL"; echo "${{AWS_PROFILE-none}} $no_proxy"'
+    )
     done = subprocess.run(
         ["bash", "-c", script],
-        env={"AWS_PROFILE": "mine"},
+        env={"AWS_PROFILE": "mine", "NO_PROXY": "a.example"},
         capture_output=True,
         text=True,
         timeout=30,
         check=True,
     )
-    assert done.stdout == "http://q/a b;$x'none\n"
+    assert done.stdout == "http://q/a b;$x'none a.example,127.0.0.1,localhost\n"
     commands = [line for line in shown.splitlines() if line.startswith("  aws ")]
     assert commands
     assert all('--endpoint-url "$AWS_ENDPOINT_URL"' in command for command in commands)
