@@ -337,17 +337,7 @@ class TestMapping:
 
 class TestCrashes:
     def test_an_invocation_that_crashed_lately_hides_its_messages(self, deployed: Deployed) -> None:
-        client("cloudwatch").put_metric_data(
-            Namespace="AWS/Lambda",
-            MetricData=[
-                {
-                    "MetricName": "Errors",
-                    "Dimensions": [{"Name": "FunctionName", "Value": deployed.name}],
-                    "Timestamp": datetime.fromtimestamp(time.time() - 60, UTC),
-                    "Value": 2,
-                }
-            ],
-        )
+        put_crashes(deployed, 2)
         [fault] = faults(deployed.examine())
         assert fault.startswith("crashes       2 invocations crashed in the last 13 min")
         assert "again after 780 s" in fault
@@ -439,10 +429,33 @@ class TestPauseAndResume:
             found = client("lambda").get_event_source_mapping(UUID=deployed.mapping_id)
             assert found["State"] == state
 
+    def test_resume_says_that_messages_of_a_crash_are_hidden(self, deployed: Deployed) -> None:
+        arguments = ("resume", "--mapping-id", deployed.mapping_id)
+        assert "crashed" not in deployed.stack.run(*arguments).output
+        put_crashes(deployed, 2)
+        done = deployed.stack.run(*arguments)
+        assert "2 invocations crashed in the last 13 min" in done.output
+        assert done.stdout == f"mapping {deployed.mapping_id}: Enabled\n"
+
     def test_a_mapping_that_is_not_there_is_named(self, deployed: Deployed) -> None:
         done = deployed.stack.run("pause", "--mapping-id", str(uuid.uuid4()))
         assert done.code == 1
         assert "Error" in done.output
+
+
+def put_crashes(deployed: Deployed, number: int) -> None:
+    """Have CloudWatch say how many invocations crashed a minute ago."""
+    client("cloudwatch").put_metric_data(
+        Namespace="AWS/Lambda",
+        MetricData=[
+            {
+                "MetricName": "Errors",
+                "Dimensions": [{"Name": "FunctionName", "Value": deployed.name}],
+                "Timestamp": datetime.fromtimestamp(time.time() - 60, UTC),
+                "Value": number,
+            }
+        ],
+    )
 
 
 def put_age(deployed: Deployed, seconds: float) -> None:

@@ -49,7 +49,7 @@ def change_budget(
     """Pause, wait for running invocations, update the stack's parameters, resume.
 
     `target` holds the stack's mapping_id and function_name; `changed` the parameters that change. A
-    mapping that was paused before stays paused.
+    mapping that was paused before is paused afterwards, also where the update enabled it.
 
     Raises:
         BudgetError: the stack has no such parameter or does not take the value, or CloudFormation
@@ -60,16 +60,15 @@ def change_budget(
     check_values(stacks, stack_name, changed)
     parameters = merge_parameters(stacks, stack_name, changed)
     mapping = target["mapping_id"]
-    state = functions.get_event_source_mapping(UUID=mapping).get("State")
-    if state != "Disabled":
+    polls = functions.get_event_source_mapping(UUID=mapping).get("State") != "Disabled"
+    if polls:
         pause(functions, mapping, target["function_name"], patience)
     patience.say(f"updating the stack {stack_name}")
     outcome = update(stacks, stack_name, parameters, patience)
     if outcome.startswith("UPDATE_") and outcome not in CONSISTENT:
         raise BudgetError(f"the stack is {outcome}; the mapping {mapping} stays paused")
-    if state != "Disabled":
-        patience.say("resuming the mapping")
-        switch_mapping(functions, mapping, True, patience.clock, patience.sleep)
+    patience.say("resuming the mapping" if polls else "the mapping stays paused")
+    switch_mapping(functions, mapping, polls, patience.clock, patience.sleep)
     if outcome == "UPDATE_ROLLBACK_COMPLETE":
         raise BudgetError("CloudFormation undid the update; the stack's events say why")
     if outcome not in CONSISTENT:

@@ -3,6 +3,7 @@
 from functools import partial
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from timpush_ops.budget import Patience, change_budget
 from timpush_ops.output import examples, output_option, show_json
@@ -50,7 +51,7 @@ def budget(
     clients = make_client("cloudformation"), make_client("lambda")
     try:
         change_budget(*clients, stack_name, target, changed, Patience(say))
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, ClientError, BotoCoreError):
         say(f"the mapping may be paused: see ./ops doctor --stack-name {stack_name}")
         raise
     if output == "json":

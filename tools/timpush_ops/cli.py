@@ -21,7 +21,7 @@ from timpush_ops.board_command import board
 from timpush_ops.budget import BudgetError
 from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
-from timpush_ops.doctor import Check, Clients, Level, examine
+from timpush_ops.doctor import Check, Clients, Level, check_crashes, examine
 from timpush_ops.follow import FollowError
 from timpush_ops.job_commands import job, jobs
 from timpush_ops.job_view import INTERRUPTED
@@ -164,20 +164,24 @@ def pause(stack_name: str | None, mapping_id: str | None, output: str) -> None:
 def resume(stack_name: str | None, mapping_id: str | None, output: str) -> None:
     """Take messages from the queue again.
 
-    Messages of an invocation that crashed stay hidden for up to 13 minutes more: doctor shows them
-    as in flight.
+    Says whether invocations crashed lately: their messages stay hidden for up to 13 minutes more.
     """
-    switch(stack_name, mapping_id, output, enabled=True)
+    found = switch(stack_name, mapping_id, output, enabled=True)
+    function = make_client("lambda").get_event_source_mapping(UUID=found)["FunctionArn"]
+    crashes = check_crashes(make_client("cloudwatch"), function.rpartition(":")[2], time.time())
+    if crashes.level != "ok":
+        click.echo(f"{crashes.detail}; {crashes.fix}", err=True)
 
 
-def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabled: bool) -> None:
-    """Enable or disable the mapping, and say what it is then."""
+def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabled: bool) -> str:
+    """Enable or disable the mapping, and say what it is then; returns its id."""
     found = resolve(stack_name, {"mapping_id": mapping_id})["mapping_id"]
     state = switch_mapping(make_client("lambda"), found, enabled)
     if output == "json":
         show_json({"MappingId": found, "State": state})
     else:
         click.echo(f"mapping {found}: {state}")
+    return found
 
 
 for command in (send, jobs, job, board, budget, rotate, dlq):
