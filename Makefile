@@ -180,7 +180,7 @@ setup: $(TOOLS) $(CHECKERS) ## Only set up what the other targets need (1 min)
 docs: .venv/.stamp ## Write the tables and drawings of docs/ that state what template and code say (3 s)
 	@$(LOCAL) $(BIN)/python -m documents
 
-docs-test: $(TOOLS) .tools/awscli/.stamp .tools/ops/.stamp $(BUILT) ## Run the examples of README.md and docs/ on the local stack (1 min)
+docs-test: $(TOOLS) .tools/awscli/.stamp .tools/ops/.stamp $(BUILT) ## Try every command of the documents, on the local stack (2 min)
 	@$(LOCAL) $(BIN)/python -m documents.examples
 
 picture: $(TOOLS) $(BUILT) ## Draw the end of make run as it is in README.md (30 s)

@@ -1,127 +1,95 @@
-"""`python -m documents.examples`: runs the examples of the documents on the local stack.
+"""`python -m documents.examples`: tries every command that the documents name.
 
-An example is a fenced block. Its info string says where it can run:
+Each command of a fenced block of `sh`, and each block of Python, runs as it stands in the page, one
+after the other, on the local stack and in a folder with files to send. Names in capitals stand for
+what that stack has. Variables are set that must change nothing (a dead proxy, LC_ALL, PYTHONPATH).
 
-    sh stack   on the deployed stack; names in capitals stand for the stack's own
-    sh aws     not here: SKIPPED says why
-    sh local   the local run itself, which this command has already done
-
-Examples run one after the other, in a folder with a file of users. Exit code 1 if one fails.
+Commands that SKIPPED names, and those in the text, are checked for their syntax alone: programs,
+targets, operations and options exist. Exit code 1 if one fails.
 """
 
-import os
-import re
-import subprocess
+import signal
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import NamedTuple
 
-from documents.regions import ROOT, documents
-from local import stay
-from local.emulator import REGION, aws_environment
-from local.run import Local, deployed
-from local.stack import STACK_NAME
+from documents import shell, syntax
+from documents.commands import Command, examples, inline
+from local.run import deployed
 
-STACK, AWS, LOCAL = "stack", "aws", "local"
+MINUTES = "takes minutes; tests/lab has a small run of it"
 SKIPPED = {
-    "apigateway": "changes settings of an AWS account",
-    "sam ": "the local stack is deployed by the same command, with parameters of its own",
-    "./ops doctor": "runs after sam deploy; here it is tested by tests/ops",
-    "secretsmanager": "would replace the secrets of the local stack",
-    "git ": "changes the working tree",
-    "job stop": "no job of the examples is still running; tests/ops has a stop",
+    "sam ": "needs an AWS account; the local stack is built and deployed with sam, too",
     "start-message-move-task": "the emulator does not know the action",
+    "bash .ci/run": "runs every test, and with them these examples",
+    "make local": "its set-up is the one that the examples run on",
+    "make outage": MINUTES,
+    "make trouble": MINUTES,
+    "make chaos": MINUTES,
+    "make budget": MINUTES,
+    "make prove": "takes minutes; make test tries the same properties with fewer examples",
 }
-"""What a block marked `sh aws` holds, and why that does not run here."""
-BLOCK = re.compile(r"^```sh(?P<kind>[^\n]*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-SECONDS = 300
-FILES = {
-    "winback.csv": "To_Account,Tags\nuser-1,gold|week-pass\nuser-2,gold\n",
-    "ids.txt": "user-3\nuser-4\n",
-}
-PRELUDE = """
-aws() { "$ROOT/.tools/awscli/bin/aws" --endpoint-url "$AWS_ENDPOINT_URL" "$@"; }
-curl() { command curl --fail-with-body --silent --show-error "$@"; }
-"""
+"""Words of commands that do not run here, and why."""
+ALONE = ("make run", "make compare", ".venv/bin/pytest")
+"""Commands that have nothing to do with the stack, and run beside the others."""
+Try = Callable[[str], tuple[int, str]]
 
 
-class Example(NamedTuple):
-    """A block of commands; `line` is that of its first command."""
-
-    path: Path
-    line: int
-    kind: str
-    text: str
+def reason(command: str) -> str:
+    """Why a command does not run here; empty when it does."""
+    return next((why for words, why in SKIPPED.items() if words in command), "")
 
 
-def examples() -> Iterator[Example]:
-    """Each block of shell commands, in the order of pages and lines."""
-    for path in documents():
-        page = path.read_text(encoding="utf-8")
-        for found in BLOCK.finditer(page):
-            line = page.count("\n", 0, found.start()) + 2
-            yield Example(path, line, found["kind"].strip(), found["text"])
+def check(command: str) -> tuple[int, str]:
+    """Whether the syntax of a command is right, as an exit code, and what is wrong with it."""
+    fault = syntax.fault(command)
+    return int(bool(fault)), fault
 
 
-def substitute(text: str, names: dict[str, str]) -> str:
-    """The commands with each name in capitals replaced; longer names first."""
-    words = "|".join(sorted(names, key=len, reverse=True))
-    return re.sub(rf"(?<![\w$])(?:{words})(?!\w)", lambda found: names[found[0]], text)
-
-
-def names(local: Local) -> dict[str, str]:
-    """What names in capitals stand for."""
-    outputs = local.outputs
-    machine = outputs["JobsStateMachineArn"]
-    jobs = local.client("stepfunctions").list_executions(stateMachineArn=machine)["executions"]
-    done = [one["name"] for one in jobs if one["status"] == "SUCCEEDED"]
-    return {
-        "NAME": STACK_NAME,
-        "REGION": REGION,
-        "URL": outputs["QueueUrl"],
-        "API_URL": stay.variables(local)["API_URL"],
-        "BUCKET": outputs["JobsBucketName"],
-        "QUEUE_ARN": outputs["QueueArn"],
-        "DEAD_LETTER_QUEUE_ARN": outputs["DeadLetterQueueArn"],
-        "JOB_ID": done[0] if done else "none",
-    }
-
-
-def run(example: Example, local: Local, folder: Path) -> "subprocess.CompletedProcess[str]":
-    """Run a block as a script that stops at the first command that fails."""
-    environment = aws_environment(local.endpoint_url) | stay.variables(local)
-    return subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", PRELUDE + substitute(example.text, names(local))],
-        env=environment | {"ROOT": str(ROOT), "AWS_SESSION_TOKEN": "test", "AWS_PAGER": ""},
-        cwd=folder,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=SECONDS,
-        check=False,
-    )
+def attempt(verb: str, commands: Iterable[Command], trial: Try) -> int:
+    """Try commands one after the other, and print what came of each; how many failed."""
+    failed = 0
+    for command in commands:
+        started = time.monotonic()
+        code, output = trial(command.text)
+        first = command.text.partition("\n")[0]
+        seconds = f"{time.monotonic() - started:5.1f} s"
+        print(f"{'FAILED' if code else verb:<8}{seconds}  {command.place}  {first}", flush=True)
+        if code:
+            failed += 1
+            print(output, file=sys.stderr, flush=True)
+    return failed
 
 
 def main() -> int:
     """The command; returns its exit code."""
-    runnable = [one for one in examples() if one.kind == STACK]
-    failed = 0
-    with TemporaryDirectory() as name, deployed(lambda text: print(text, file=sys.stderr)) as local:
-        folder = Path(name)
-        (folder / "ops").symlink_to(ROOT / "ops")
-        for file, content in FILES.items():
-            (folder / file).write_text(content, encoding="utf-8")
-        stay.make_users(local, stay.USERS)
-        for example in runnable:
-            done = run(example, local, folder)
-            place = f"{os.path.relpath(example.path, ROOT)}:{example.line}"
-            print(f"{'ok    ' if not done.returncode else 'FAILED'}  {place}", flush=True)
-            if done.returncode:
-                failed += 1
-                print(done.stdout, file=sys.stderr)
+    # What is started in the background ignores Ctrl-C, and so would what it starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    found = examples()
+    skipped = [one for one in found if reason(one.text)]
+    alone = [one for one in found if one.text.startswith(ALONE)]
+    others = [one for one in found if one not in {*skipped, *alone}]
+    with TemporaryDirectory() as name, deployed(partial(print, file=sys.stderr)) as local:
+        shell.prepare(local, Path(name))
+        run = partial(shell.run, local=local, folder=Path(name))
+        with ThreadPoolExecutor() as pool:
+            lanes = [
+                pool.submit(attempt, "ran", others, run),
+                pool.submit(attempt, "ran", alone, run),
+                pool.submit(attempt, "checked", [*skipped, *inline()], check),
+            ]
+    failed = sum(lane.result() for lane in lanes)
+    print(
+        f"\n{len(others) + len(alone)} commands were run. The syntax alone was checked of "
+        f"{len(inline())} commands in the text, and of {len(skipped)} that cannot run here:"
+    )
+    for words, why in SKIPPED.items():
+        print(f"  {words:<26}{why}")
+    print(f"{failed} failed." if failed else "All are right.")
     return int(failed > 0)
 
 

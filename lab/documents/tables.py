@@ -85,13 +85,13 @@ def right(owner: str, statement: dict[str, Any]) -> Sequence[str]:
         condition, statement, nothing = statement["Fn::If"]
         assert nothing == {"Ref": "AWS::NoValue"}
         needs.append(condition)
-    assert statement["Effect"] == "Allow"
+    denied = {"Allow": "", "Deny": "denied: "}[statement["Effect"]]
     needs += [key for test in statement.get("Condition", {}).values() for key in test]
     resources = [name for one in as_list(statement["Resource"]) for name in named(one)]
     return (
         coded([owner]),
         coded([statement["Sid"]]),
-        coded(as_list(statement["Action"])),
+        denied + coded(as_list(statement["Action"])),
         coded(resources, " or "),
         coded(needs),
     )

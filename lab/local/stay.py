@@ -69,8 +69,12 @@ def variables(local: "Local") -> dict[str, str]:
 
 
 def write_variables(local: "Local", path: Path) -> None:
-    """Write a file that a shell can source."""
-    lines = ["unset AWS_PROFILE AWS_SESSION_TOKEN"]
+    """Write a file that a shell can source. No proxy is asked for what is on this machine."""
+    lines = [
+        "unset AWS_PROFILE AWS_SESSION_TOKEN",
+        'export NO_PROXY="${NO_PROXY:-${no_proxy-}},127.0.0.1,localhost"',
+        'export no_proxy="$NO_PROXY"',
+    ]
     lines += [f"export {name}={shlex.quote(value)}" for name, value in variables(local).items()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -35,8 +35,6 @@ class Deployment:
                 return all(map(self.holds, every))
             case {"Fn::Or": some}:
                 return any(map(self.holds, some))
-            case {"Fn::EachMemberEquals": [{"Ref": name}, one]}:
-                return set(self.parameters[name].split(",")) == {one}
             case {"Fn::Contains": [values, one]}:
                 return self.value(one) in map(str, values)
         raise AssertionError(condition)
@@ -46,8 +44,6 @@ class Deployment:
         match operand:
             case {"Ref": name}:
                 return self.parameters[name]
-            case {"Fn::Join": [between, {"Ref": name}]}:
-                return str(between).join(self.parameters[name].split(","))
         assert not isinstance(operand, dict), operand
         return str(operand)
 
@@ -93,12 +89,18 @@ class Deployment:
         return {name: self.properties(name) for name in names}
 
     def rights(self) -> Iterator[tuple[str, list[str], Any]]:
-        """(role, actions, resource) of each statement of the roles there are."""
+        """(role, actions, resource) of each statement of the roles there are that allows."""
+        for role, statement in self.statements("Allow"):
+            for resource in as_list(statement["Resource"]):
+                yield role, as_list(statement["Action"]), resource
+
+    def statements(self, effect: str) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each role with each of its statements of this effect."""
         for role, properties in self.of_type("AWS::IAM::Role").items():
             for policy in properties["Policies"]:
                 for statement in policy["PolicyDocument"]["Statement"]:
-                    for resource in as_list(statement["Resource"]):
-                        yield role, as_list(statement["Action"]), resource
+                    if statement["Effect"] == effect:
+                        yield role, statement
 
     def may(self, resource: dict[str, str]) -> dict[str, set[str]]:
         """Role -> what it may do with this secret, queue or KMS key."""

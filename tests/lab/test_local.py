@@ -58,8 +58,11 @@ def test_a_pipe_gets_plain_aligned_lines_and_no_progress(
     assert "\x1b" not in out
     assert "half done" not in out
     work = make_workload(1_000)
-    figures = {len(work.bodies), work.load_users, sum(map(len, work.removed.values()))}
+    figures = {len(work.bodies), sum(map(len, work.removed.values()))}
     assert all(f"{number:,}" in out for number in figures)
+    [users] = [line for line in out.splitlines() if line.startswith("  users  ")]
+    total, *parts = (int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", users))
+    assert (total, len(parts)) == (sum(parts), 3)
     rows = re.findall(r"^  (\w.*?)  +([\d,.]+|yes)  ", out.partition("Figures")[2], re.MULTILINE)
     assert "A file of 7,531 users was a job: 7,530 removed and 1 not" in " ".join(out.split())
     assert len(rows) == 8
@@ -99,16 +102,18 @@ def test_the_variables_can_be_sourced_whatever_they_hold(tmp_path: Path) -> None
         local = Local("http://127.0.0.1:1", tmp_path, outputs, timpush)
         stay.write_variables(local, tmp_path / "local.env")
         shown = stay.text(local, 3, "http://127.0.0.1:1/")
-    script = f'. "{tmp_path}/local.env"; printf %s "$QUEUE_URL"; echo "${{AWS_PROFILE-none}}"'
+    script = (
+        f'. "{tmp_path}/local.env"; printf %s "$QUEUE_URL"; echo "${{AWS_PROFILE-none}} $no_proxy"'
+    )
     done = subprocess.run(
         ["bash", "-c", script],
-        env={"AWS_PROFILE": "mine"},
+        env={"AWS_PROFILE": "mine", "NO_PROXY": "a.example"},
         capture_output=True,
         text=True,
         timeout=30,
         check=True,
     )
-    assert done.stdout == "http://q/a b;$x'none\n"
+    assert done.stdout == "http://q/a b;$x'none a.example,127.0.0.1,localhost\n"
     commands = [line for line in shown.splitlines() if line.startswith("  aws ")]
     assert commands
     assert all('--endpoint-url "$AWS_ENDPOINT_URL"' in command for command in commands)

@@ -17,10 +17,11 @@ import pytest
 from click.testing import CliRunner
 
 from support.environment import worker_environment
-from support.ops import Done, Operated, operated
+from support.ops import ROOT, Done, Operated, operated
+from template.translate import Template
 from timpush.settings import read_settings
 from timpush_ops.cli import cli
-from timpush_ops.doctor import check_concurrency
+from timpush_ops.doctor import JOB_EXECUTIONS, check_concurrency
 from timpush_server import Fault, TimPushServer
 
 HOUR = 3_600
@@ -346,17 +347,7 @@ class TestMapping:
 
 class TestCrashes:
     def test_an_invocation_that_crashed_lately_hides_its_messages(self, deployed: Deployed) -> None:
-        client("cloudwatch").put_metric_data(
-            Namespace="AWS/Lambda",
-            MetricData=[
-                {
-                    "MetricName": "Errors",
-                    "Dimensions": [{"Name": "FunctionName", "Value": deployed.name}],
-                    "Timestamp": datetime.fromtimestamp(time.time() - 60, UTC),
-                    "Value": 2,
-                }
-            ],
-        )
+        put_crashes(deployed, 2)
         [fault] = faults(deployed.examine())
         assert fault.startswith("crashes       2 invocations crashed in the last 13 min")
         assert "again after 780 s" in fault
@@ -374,18 +365,33 @@ class Account:
 
 class TestConcurrency:
     @pytest.mark.parametrize(
-        ("quota", "unreserved", "ok", "reservable"),
-        [(1_000, 1_000, True, True), (10, 10, True, False), (10, 5, False, False)],
+        ("quota", "unreserved", "level", "reservable"),
+        [
+            (1_000, 1_000, "ok", True),
+            (11, 11, "ok", False),
+            (10, 10, "warn", False),  # a job's functions and others would wait for each other
+            (10, 5, "fault", False),
+        ],
     )
     def test_the_accounts_quota_must_suffice(
-        self, quota: int, unreserved: int, ok: bool, reservable: bool
+        self, quota: int, unreserved: int, level: str, reservable: bool
     ) -> None:
         settings = read_settings(worker_environment(WORKER_CONCURRENCY=4))
         check = check_concurrency(cast(Any, Account(quota, unreserved)), settings)
-        assert (check.level == "ok") is ok
+        assert check.level == level
         assert f"quota {quota:,}, {unreserved:,} unreserved; 4 workers" in check.detail
-        assert bool(check.fix) is not ok
-        assert ok is False or ("EndpointReservedConcurrency" in check.detail) is not reservable
+        assert bool(check.fix) is (level != "ok")
+        assert level != "ok" or ("EndpointReservedConcurrency" in check.detail) is not reservable
+
+    def test_with_the_defaults_the_least_quota_is_enough(self, written: Template) -> None:
+        workers = written["Parameters"]["WorkerConcurrency"]["Default"]
+        settings = read_settings(worker_environment(WORKER_CONCURRENCY=workers))
+        assert check_concurrency(cast(Any, Account(10, 10)), settings).level == "ok"
+
+    def test_a_job_runs_as_many_functions_as_are_counted(self) -> None:
+        machine = json.loads((ROOT / "jobs/jobs.asl.json").read_text(encoding="utf-8"))
+        maps = [one for one in machine["States"].values() if one["Type"] == "Map"]
+        assert {one["MaxConcurrency"] for one in maps} == {JOB_EXECUTIONS}
 
 
 class TestOutput:
@@ -433,36 +439,33 @@ class TestPauseAndResume:
             found = client("lambda").get_event_source_mapping(UUID=deployed.mapping_id)
             assert found["State"] == state
 
+    def test_resume_says_that_messages_of_a_crash_are_hidden(self, deployed: Deployed) -> None:
+        arguments = ("resume", "--mapping-id", deployed.mapping_id)
+        assert "crashed" not in deployed.stack.run(*arguments).output
+        put_crashes(deployed, 2)
+        done = deployed.stack.run(*arguments)
+        assert "2 invocations crashed in the last 13 min" in done.output
+        assert done.stdout == f"mapping {deployed.mapping_id}: Enabled\n"
+
     def test_a_mapping_that_is_not_there_is_named(self, deployed: Deployed) -> None:
         done = deployed.stack.run("pause", "--mapping-id", str(uuid.uuid4()))
         assert done.code == 1
         assert "Error" in done.output
 
 
-class TestBudget:
-    def test_json_says_what_changed_and_progress_is_elsewhere(self, deployed: Deployed) -> None:
-        template = {
-            "Parameters": {"AppCallsPerSecond": {"Type": "Number", "Default": 100}},
-            "Resources": {"Any": {"Type": "AWS::SQS::Queue"}},
-            "Outputs": {
-                "WorkerFunctionName": {"Value": deployed.name},
-                "WorkerMappingId": {"Value": deployed.mapping_id},
-            },
-        }
-        stack_name = f"stack-{uuid.uuid4().hex}"
-        stacks = client("cloudformation")
-        stacks.create_stack(StackName=stack_name, TemplateBody=json.dumps(template))
-        deployed.set_mapping(Enabled=False)  # nothing runs: there is nothing to wait for
-
-        done = deployed.stack.run(
-            *("budget", "--stack-name", stack_name, "--app-calls", 60, "--output", "json")
-        )
-
-        changed = {"AppCallsPerSecond": "60"}
-        assert json.loads(done.stdout) == {"StackName": stack_name, "Changed": changed}
-        assert (done.code, f"updating the stack {stack_name}" in done.output) == (0, True)
-        [parameter] = stacks.describe_stacks(StackName=stack_name)["Stacks"][0]["Parameters"]
-        assert parameter["ParameterValue"] == "60"
+def put_crashes(deployed: Deployed, number: int) -> None:
+    """Have CloudWatch say how many invocations crashed a minute ago."""
+    client("cloudwatch").put_metric_data(
+        Namespace="AWS/Lambda",
+        MetricData=[
+            {
+                "MetricName": "Errors",
+                "Dimensions": [{"Name": "FunctionName", "Value": deployed.name}],
+                "Timestamp": datetime.fromtimestamp(time.time() - 60, UTC),
+                "Value": number,
+            }
+        ],
+    )
 
 
 def put_age(deployed: Deployed, seconds: float) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,6 +36,35 @@ def test_neither_keys_nor_region(
     boto3.setup_default_session()
     done = stack.dlq("list")
     assert (done.code, "Set AWS_PROFILE, or AWS_REGION and keys" in done.output) == (1, True)
+
+
+def test_the_region_alone_is_enough(stack: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    """AWS_REGION, which the AWS command line reads and boto3 does not."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    boto3.setup_default_session()
+    done = stack.dlq("list")
+    assert (done.code, done.output) == (0, "0 messages on the dead-letter queue\n")
+
+
+def test_a_stack_that_is_not_there(stack: Operated) -> None:
+    done = stack.run("jobs", "--stack-name", "nosuch")
+    assert done.code == 2
+    assert "there is no stack nosuch in us-east-1" in done.output
+    assert "aws cloudformation describe-stacks" in done.output
+
+
+def test_a_command_that_is_misspelt(stack: Operated) -> None:
+    done = stack.run("sned", "users.csv")
+    assert (done.code, "Did you mean send?" in done.output) == (2, True)
+
+
+def test_an_endpoint_that_does_not_answer(stack: Operated, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as bound:  # bound and not listening: nothing else gets the port
+        bound.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{bound.getsockname()[1]}")
+        done = stack.dlq("list")
+    assert (done.code, "Does make local still run?" in done.output) == (1, True)
 
 
 def test_the_shell_completes_commands() -> None:

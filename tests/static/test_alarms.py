@@ -6,6 +6,7 @@ from unittest.mock import ANY
 
 import pytest
 
+from documents.syntax import fault
 from jobs.settle import MAX_WAIT, RETENTION_SECONDS
 from support.environment import worker_environment
 from template.deployment import Deployment
@@ -105,6 +106,12 @@ class TestEachAlarm:
         assert len(first) > 30
         assert first.endswith(f" See {name} in docs/operations.md.")
         assert len(text) <= 1_024 - 128  # CloudWatch's limit, with the stack's name in it
+
+    def test_the_command_that_it_names_is_right(self, monitoring: Template, name: str) -> None:
+        text = properties(monitoring, name)["AlarmDescription"]["Fn::Sub"]
+        for command in re.findall(r'"(\S*ops [^"]+)"', text):
+            assert fault(command.replace("${ServiceName}", "NAME")) == ""
+        assert ("ops " in text) == ('"./ops ' in text)
 
     def test_log_lines_that_it_names_are_written(self, monitoring: Template, name: str) -> None:
         text = properties(monitoring, name)["AlarmDescription"]["Fn::Sub"]

@@ -33,7 +33,7 @@ def test_every_resource_is_listed(
 
 
 def test_each_parameter_that_it_names_exists(written: Template) -> None:
-    named = set(re.findall(r"^    ([A-Z]\w+)=", DOCUMENT, re.MULTILINE)) | set(
+    named = set(re.findall(r"^([A-Z]\w+)=", DOCUMENT, re.MULTILINE)) | set(
         re.findall(r"`([A-Z]\w+(?:Arn|Arns|Ids|Principals|PerSecond|Concurrency))`", DOCUMENT)
     )
     assert {"KmsKeyArn", "SenderPrincipals", "SubnetIds", "AppCallsPerSecond"} <= named

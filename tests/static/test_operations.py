@@ -15,6 +15,8 @@ from timpush.settings import Settings, read_settings
 TEXT = (ROOT / "docs/operations.md").read_text()
 CALL_USERS = 100
 USED = 0.95
+METRIC_CENTS = 30
+"""Of the rotation, which reports on a stack at rest too."""
 BACKLOGS = (100_000, 1_000_000, 10_000_000)
 
 
@@ -88,6 +90,28 @@ def test_the_cost_of_a_million_users_is_what_its_formulas_give(translated: Templ
         terms = function_terms(users, Duration(messages, seconds), worker_memory_gb())
         dollars = (terms.sqs, terms.requests, terms.gb_seconds, terms.total)
         assert row[3:] == [f"{seconds:.2f}", *(f"{one:.4f}" for one in dollars)]
+
+
+def test_the_cost_by_size_is_made_of_these_figures() -> None:
+    """docs/aws.md: a month at rest, and of users in messages of 100, of one, and in a file."""
+    one, _, hundred = (float(row[-1]) for row in table("A million users"))
+    jobs = (ROOT / "docs/jobs.md").read_text()
+    [job] = re.findall(r"^\| In all \| \| (.+) \|$", jobs, re.MULTILINE)
+    rest = sum(cents(row[3]) for row in table("A month") if not row[0].startswith("metrics"))
+    document = (ROOT / "docs/aws.md").read_text()
+    sizes = (10_000, 1_000_000, 100_000_000)
+    each = [
+        [f"${a_million * size / 1e6:.2f}" for a_million in (hundred, one, float(job))]
+        for size in sizes
+    ]
+    rows = [["at rest", *[f"${(rest + METRIC_CENTS) / 100:.2f}"] * 3]]
+    rows += [[f"{size:,}", *costs] for size, costs in zip(sizes, each, strict=True)]
+    for row in rows:
+        assert f"| {' | '.join(row)} |" in document
+    others = sum(cents(row[3]) for row in table("A month") if row[0].startswith("metrics"))
+    assert f"at most ${(others - METRIC_CENTS) / 100:.2f} for a stack" in document
+    alarms_cents = sum(cents(row[3]) for row in table("A month") if row[0].startswith("alarm"))
+    assert f"alarms ${alarms_cents / 100:.2f}," in document
 
 
 def number(cell: str) -> int:

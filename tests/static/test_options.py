@@ -29,35 +29,45 @@ def queue_statements(deployment: Deployment) -> dict[str, Any]:
 
 def api_statements(deployment: Deployment) -> dict[str, Any]:
     body = deployment.properties("RemoveTagsApi")["Body"]
-    policy = body.get("x-amazon-apigateway-policy", {"Statement": []})
-    return {one["Sid"]: one for one in policy["Statement"]}
+    return {one["Sid"]: one for one in body["x-amazon-apigateway-policy"]["Statement"]}
+
+
+def split(name: str) -> dict[str, Any]:
+    """A list that a parameter holds as text."""
+    return {"Fn::Split": [",", {"Ref": name}]}
 
 
 class TestSenders:
     def test_by_default_no_one_else_may_send_or_invoke(self, translated: Template) -> None:
         deployment = Deployment(translated)
         assert list(queue_statements(deployment)) == ["OnlyOverTls"]
-        assert "x-amazon-apigateway-policy" not in deployment.properties("RemoveTagsApi")["Body"]
+        assert list(api_statements(deployment)) == ["OnlyOverTls"]
 
     def test_principals_may_send_and_invoke_and_nothing_more(self, translated: Template) -> None:
         deployment = Deployment(translated, SenderPrincipals=f"{ACCOUNT},{ROLE}")
         queue, api = queue_statements(deployment), api_statements(deployment)
         assert set(queue) == {"OnlyOverTls", "SenderPrincipals"}
-        assert set(api) == {"SenderPrincipals"}
+        assert set(api) == {"OnlyOverTls", "SenderPrincipals"}
         for statement in (queue["SenderPrincipals"], api["SenderPrincipals"]):
             assert statement["Effect"] == "Allow"
-            assert statement["Principal"] == {"AWS": {"Ref": "SenderPrincipals"}}
+            assert statement["Principal"] == {"AWS": split("SenderPrincipals")}
         assert queue["SenderPrincipals"]["Action"] == "sqs:SendMessage"
         assert api["SenderPrincipals"]["Action"] == "execute-api:Invoke"
         assert api["SenderPrincipals"]["Resource"] == "execute-api:/live/POST/v1/remove-tags"
 
-    def test_everybody_means_everybody_of_the_organization(self, translated: Template) -> None:
+    def test_everybody_means_every_other_account_of_the_organization(
+        self, translated: Template
+    ) -> None:
+        """In this account IAM policies decide: there, this statement would be enough alone."""
         deployment = Deployment(translated, SenderOrganizationId=ORGANIZATION)
-        condition = {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "SenderOrganizationId"}}}
+        condition = {
+            "StringEquals": {"aws:PrincipalOrgID": {"Ref": "SenderOrganizationId"}},
+            "StringNotEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}},
+        }
         queue, api = queue_statements(deployment), api_statements(deployment)
         assert (set(queue), set(api)) == (
             {"OnlyOverTls", "SenderOrganization"},
-            {"SenderOrganization"},
+            {"OnlyOverTls", "SenderOrganization"},
         )
         assert queue["SenderOrganization"]["Condition"] == condition
         assert api["SenderOrganization"]["Condition"] == condition
@@ -66,9 +76,7 @@ class TestSenders:
         queue = queue_statements(Deployment(translated, SenderSourceArns=TOPIC))
         statement = queue["SenderSources"]
         assert statement["Principal"] == {"Service": ["sns.amazonaws.com", "events.amazonaws.com"]}
-        assert statement["Condition"] == {
-            "ArnEquals": {"aws:SourceArn": {"Ref": "SenderSourceArns"}}
-        }
+        assert statement["Condition"] == {"ArnEquals": {"aws:SourceArn": split("SenderSourceArns")}}
         assert statement["Action"] == "sqs:SendMessage"
 
     def test_every_sender_must_use_tls(self, translated: Template) -> None:
@@ -77,9 +85,11 @@ class TestSenders:
             "SenderOrganizationId": ORGANIZATION,
             "SenderSourceArns": TOPIC,
         }
-        denied = queue_statements(Deployment(translated, **everything))["OnlyOverTls"]
-        assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
-        assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+        deployment = Deployment(translated, **everything)
+        for statements in (queue_statements(deployment), api_statements(deployment)):
+            denied = statements["OnlyOverTls"]
+            assert (denied["Effect"], denied["Principal"]) == ("Deny", "*")
+            assert denied["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
 
     def test_a_change_of_senders_is_deployed(self, written: Template) -> None:
         """A resource policy takes effect with a deployment of the API."""
@@ -99,8 +109,8 @@ class TestNetwork:
         assert set(functions) == FUNCTIONS
         for function in functions.values():
             assert function["VpcConfig"] == {
-                "SubnetIds": {"Ref": "SubnetIds"},
-                "SecurityGroupIds": {"Ref": "SecurityGroupIds"},
+                "SubnetIds": split("SubnetIds"),
+                "SecurityGroupIds": split("SecurityGroupIds"),
             }
 
     def test_steps_of_jobs_call_aws_alone_and_run_in_no_vpc(self, jobs: Template) -> None:
@@ -125,6 +135,17 @@ class TestNetwork:
                 "ec2:AssignPrivateIpAddresses",
                 "ec2:UnassignPrivateIpAddresses",
             }
+
+    def test_code_of_a_function_may_not_use_them(self, translated: Template) -> None:
+        """Its calls carry the function's ARN, which those of Lambda do not (`configuration-vpc`,
+        2026-11)."""
+        deployment = Deployment(translated, SigningKeySecretArn=SIGNING_KEY, **NETWORK)
+        denied = dict(deployment.statements("Deny"))
+        assert set(denied) == ROLES
+        for statement in denied.values():
+            assert (statement["Action"], statement["Resource"]) == ("ec2:*", "*")
+            assert statement["Condition"] == {"Null": {"lambda:SourceFunctionArn": "false"}}
+        assert not list(Deployment(translated).statements("Deny"))
 
     @pytest.mark.parametrize("name", sorted(NETWORK))
     def test_subnets_without_security_groups_are_refused(

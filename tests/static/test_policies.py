@@ -163,7 +163,7 @@ class TestEachPolicy:
         assert left - {"DELETE", "GET", "PATCH", "POST", "PUT"} == set()
 
     def test_the_documented_command_fills_it_in(self, name: str) -> None:
-        block = RIGHTS.partition("    sed -e")[2].partition(" \\\n        docs/policies/")[0]
+        block = RIGHTS.partition("\nsed -e")[2].partition(" \\\n    docs/policies/")[0]
         command = f"sed -e{block} docs/policies/{name}.json"
         done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, check=True)
         filled = json.loads(done.stdout)

@@ -18,15 +18,6 @@ def test_each_output_that_it_names_exists(written: Template) -> None:
     assert named <= set(written["Outputs"])
 
 
-def test_each_make_target_that_it_names_exists() -> None:
-    makefile = (ROOT / "Makefile").read_text()
-    named = set(re.findall(r"`make ([a-z-]+)", README)) | set(
-        re.findall(r"^make ([a-z-]+)", README, re.MULTILINE)
-    )
-    assert {"run", "local", "chaos", "bench"} <= named
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
-
-
 def test_it_is_short() -> None:
     assert len(README.splitlines()) < 200
 

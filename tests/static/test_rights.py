@@ -69,8 +69,10 @@ def test_worker_may_do_exactly_this(translated: Template) -> None:
         ),
         "SendTraces": TRACES,
         "ManageNetworkInterfaces": (INTERFACES, "*"),
+        "LeaveNetworkInterfacesToLambda": (["ec2:*"], "*"),
     }
-    assert {one["Effect"] for one in found.values()} == {"Allow"}
+    denied = [sid for sid, one in found.items() if one["Effect"] != "Allow"]
+    assert denied == ["LeaveNetworkInterfacesToLambda"]
 
 
 def test_worker_decrypts_only_with_a_key_that_is_named_and_for_secrets_manager(
@@ -92,7 +94,12 @@ def test_worker_decrypts_only_with_a_key_that_is_named_and_for_secrets_manager(
 
 
 def is_narrow(statement: Statement) -> bool:
-    """Whether a statement of a role names its actions and resources, as far as AWS lets it."""
+    """Whether a statement of a role names its actions and resources, as far as AWS lets it.
+
+    What denies can be as wide as it likes.
+    """
+    if statement["Effect"] == "Deny":
+        return True
     actions, resources = as_list(statement["Action"]), as_list(statement["Resource"])
     if {"NotAction", "NotResource"} & set(statement) or "*" in json.dumps(actions):
         return False
@@ -147,7 +154,10 @@ def test_a_service_invokes_a_function_only_for_what_is_named(application: Templa
         assert "SourceArn" in permission, name
 
 
-ORGANIZATION = {"StringEquals": {"aws:PrincipalOrgID": {"Ref": "SenderOrganizationId"}}}
+ORGANIZATION = {
+    "StringEquals": {"aws:PrincipalOrgID": {"Ref": "SenderOrganizationId"}},
+    "StringNotEquals": {"aws:PrincipalAccount": {"Ref": "AWS::AccountId"}},
+}
 
 
 def resource_statements(translated: Template) -> Iterator[tuple[str, Statement]]:

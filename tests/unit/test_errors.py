@@ -121,6 +121,9 @@ class TestCodes:
         assert {60015, 70107, 90048} <= ACCOUNT_CODES
         assert {EXPECTED[code] for code in ACCOUNT_CODES} == {InputError}
 
+    def test_one_fact_has_one_name(self) -> None:
+        assert meaning(70107) == meaning(90048) == "account not imported"
+
 
 class TestErrors:
     @pytest.mark.parametrize("kind", RETRYABLE)

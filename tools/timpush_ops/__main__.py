@@ -1,5 +1,6 @@
 """Run the commands: ./ops, or python tools/timpush_ops, from any folder."""
 
+import signal
 import sys
 from pathlib import Path
 
@@ -11,6 +12,8 @@ def main() -> None:
         sys.path[:1] = [str(root / "layers/timpush"), str(root / "tools")]
     from timpush_ops.cli import cli
 
+    # A command that is ended by a time limit cleans up as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     cli(prog_name="ops")
 
 

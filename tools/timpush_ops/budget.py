@@ -49,34 +49,60 @@ def change_budget(
     """Pause, wait for running invocations, update the stack's parameters, resume.
 
     `target` holds the stack's mapping_id and function_name; `changed` the parameters that change. A
-    mapping that was paused before stays paused.
+    mapping that was paused before is paused afterwards, also where the update enabled it.
 
     Raises:
-        BudgetError: the stack has no such parameter, or CloudFormation refused or undid the update.
+        BudgetError: the stack has no such parameter or does not take the value, or CloudFormation
+            refused or undid the update.
         MappingError: Lambda did not pause or resume the mapping in time.
+        KeyboardInterrupt: the mapping is as it was, unless the update had begun: then it is paused.
     """
+    check_values(stacks, stack_name, changed)
     parameters = merge_parameters(stacks, stack_name, changed)
     mapping = target["mapping_id"]
-    state = functions.get_event_source_mapping(UUID=mapping).get("State")
-    if state != "Disabled":
-        patience.say(f"pausing the mapping {mapping}")
-        switch_mapping(functions, mapping, False, patience.clock, patience.sleep)
-        timeout = functions.get_function_configuration(FunctionName=target["function_name"])[
-            "Timeout"
-        ]
-        patience.say(f"waiting {timeout} s for invocations that are running")
-        patience.sleep(timeout)
+    polls = functions.get_event_source_mapping(UUID=mapping).get("State") != "Disabled"
+    if polls:
+        pause(functions, mapping, target["function_name"], patience)
     patience.say(f"updating the stack {stack_name}")
     outcome = update(stacks, stack_name, parameters, patience)
     if outcome.startswith("UPDATE_") and outcome not in CONSISTENT:
         raise BudgetError(f"the stack is {outcome}; the mapping {mapping} stays paused")
-    if state != "Disabled":
-        patience.say("resuming the mapping")
-        switch_mapping(functions, mapping, True, patience.clock, patience.sleep)
+    patience.say("resuming the mapping" if polls else "the mapping stays paused")
+    switch_mapping(functions, mapping, polls, patience.clock, patience.sleep)
     if outcome == "UPDATE_ROLLBACK_COMPLETE":
         raise BudgetError("CloudFormation undid the update; the stack's events say why")
     if outcome not in CONSISTENT:
         raise BudgetError(f"CloudFormation refused the update: {outcome}")
+
+
+def pause(functions: "LambdaClient", mapping: str, function_name: str, patience: Patience) -> None:
+    """Pause the mapping, and wait until no invocation runs; resumed when that is interrupted."""
+    patience.say(f"pausing the mapping {mapping}")
+    try:
+        switch_mapping(functions, mapping, False, patience.clock, patience.sleep)
+        timeout = functions.get_function_configuration(FunctionName=function_name)["Timeout"]
+        patience.say(f"waiting {timeout} s for invocations that are running")
+        patience.sleep(timeout)
+    except KeyboardInterrupt:
+        patience.say("resuming the mapping: nothing was changed")
+        switch_mapping(functions, mapping, True, patience.clock, patience.sleep)
+        raise
+
+
+def check_values(
+    stacks: "CloudFormationClient", stack_name: str, changed: Mapping[str, str]
+) -> None:
+    """Check the values by the stack's own template, before anything is paused.
+
+    Raises:
+        BudgetError: a parameter does not take its value.
+    """
+    described = stacks.get_template_summary(StackName=stack_name).get("Parameters", [])
+    for one in described:
+        name = one["ParameterKey"]
+        allowed = one.get("ParameterConstraints", {}).get("AllowedValues", [])
+        if name in changed and allowed and changed[name] not in allowed:
+            raise BudgetError(f"{name} can be {', '.join(allowed)}, and not {changed[name]}")
 
 
 def merge_parameters(

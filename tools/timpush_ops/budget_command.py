@@ -3,6 +3,7 @@
 from functools import partial
 
 import click
+from botocore.exceptions import BotoCoreError, ClientError
 
 from timpush_ops.budget import Patience, change_budget
 from timpush_ops.output import examples, output_option, show_json
@@ -21,9 +22,9 @@ KEEP = (
     )
 )
 @click.option("--stack-name", required=True, help="The deployed stack.")
-@click.option("--app-calls", type=click.IntRange(1), help="New AppCallsPerSecond.")
-@click.option("--api-calls", type=click.IntRange(0), help="New ApiCallsPerSecond.")
-@click.option("--workers", type=click.IntRange(1), help="New WorkerConcurrency.")
+@click.option("--app-calls", type=int, help="New AppCallsPerSecond.")
+@click.option("--api-calls", type=int, help="New ApiCallsPerSecond.")
+@click.option("--workers", type=int, help="New WorkerConcurrency.")
 @output_option
 def budget(
     stack_name: str,
@@ -48,7 +49,11 @@ def budget(
     target = resolve(stack_name, {"mapping_id": None, "function_name": None})
     say = partial(click.echo, err=True)
     clients = make_client("cloudformation"), make_client("lambda")
-    change_budget(*clients, stack_name, target, changed, Patience(say))
+    try:
+        change_budget(*clients, stack_name, target, changed, Patience(say))
+    except (KeyboardInterrupt, ClientError, BotoCoreError):
+        say(f"the mapping may be paused: see ./ops doctor --stack-name {stack_name}")
+        raise
     if output == "json":
         show_json({"StackName": stack_name, "Changed": changed})
     else:

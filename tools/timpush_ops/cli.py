@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ from boto3.exceptions import Boto3Error
 from botocore.exceptions import (
     BotoCoreError,
     ClientError,
+    EndpointConnectionError,
     NoCredentialsError,
     NoRegionError,
 )
@@ -19,9 +21,10 @@ from timpush_ops.board_command import board
 from timpush_ops.budget import BudgetError
 from timpush_ops.budget_command import budget
 from timpush_ops.dlq_commands import dlq
-from timpush_ops.doctor import Check, Clients, Level, examine
+from timpush_ops.doctor import Check, Clients, Level, check_crashes, examine
 from timpush_ops.follow import FollowError
 from timpush_ops.job_commands import job, jobs
+from timpush_ops.job_view import INTERRUPTED
 from timpush_ops.mapping import MappingError, switch_mapping
 from timpush_ops.options import target
 from timpush_ops.output import examples, for_stack, output_option, show_json
@@ -43,6 +46,7 @@ SECTIONS = {
 """The commands in the help screen, by how soon one needs them."""
 
 COLOURS: dict[Level, str] = {"ok": "green", "warn": "yellow", "fault": "red"}
+LOCAL = ". Does make local still run? Its variables set AWS_ENDPOINT_URL."
 REACH = "Set AWS_PROFILE, or AWS_REGION and keys, as for the AWS command line."
 
 
@@ -56,13 +60,27 @@ class Commands(click.Group):
         except TargetError as error:
             raise click.UsageError(str(error)) from None
         except (NoCredentialsError, NoRegionError) as error:
-            raise click.ClickException(f"{error} {REACH}") from None
+            raise click.ClickException(f"{str(error).rstrip('.')}. {REACH}") from None
+        except EndpointConnectionError as error:
+            raise click.ClickException(
+                f"{error}{LOCAL if 'AWS_ENDPOINT_URL' in os.environ else ''}"
+            ) from None
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)
         except FAILURES as error:
             raise click.ClickException(str(error)) from None
         except ValueError as error:
             if "endpoint" not in str(error):
                 raise
             raise click.ClickException(f"{error} (AWS_ENDPOINT_URL)") from None
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, with the nearest name when there is no such command."""
+        near = get_close_matches(args[0], self.commands, 1)
+        if near and near[0] != args[0] and args[0] not in self.commands:
+            ctx.fail(f"No such command '{args[0]}'. Did you mean {near[0]}?")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         widest = max(map(len, self.commands))
@@ -146,20 +164,24 @@ def pause(stack_name: str | None, mapping_id: str | None, output: str) -> None:
 def resume(stack_name: str | None, mapping_id: str | None, output: str) -> None:
     """Take messages from the queue again.
 
-    Messages of an invocation that crashed stay hidden for up to 13 minutes more: doctor shows them
-    as in flight.
+    Says whether invocations crashed lately: their messages stay hidden for up to 13 minutes more.
     """
-    switch(stack_name, mapping_id, output, enabled=True)
+    found = switch(stack_name, mapping_id, output, enabled=True)
+    function = make_client("lambda").get_event_source_mapping(UUID=found)["FunctionArn"]
+    crashes = check_crashes(make_client("cloudwatch"), function.rpartition(":")[2], time.time())
+    if crashes.level != "ok":
+        click.echo(f"{crashes.detail}; {crashes.fix}", err=True)
 
 
-def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabled: bool) -> None:
-    """Enable or disable the mapping, and say what it is then."""
+def switch(stack_name: str | None, mapping_id: str | None, output: str, *, enabled: bool) -> str:
+    """Enable or disable the mapping, and say what it is then; returns its id."""
     found = resolve(stack_name, {"mapping_id": mapping_id})["mapping_id"]
     state = switch_mapping(make_client("lambda"), found, enabled)
     if output == "json":
         show_json({"MappingId": found, "State": state})
     else:
         click.echo(f"mapping {found}: {state}")
+    return found
 
 
 for command in (send, jobs, job, board, budget, rotate, dlq):

@@ -43,6 +43,8 @@ HIDDEN_SECONDS = 780
 """The queue's visibility timeout: messages of an invocation that crashed come back after it."""
 OTHER_EXECUTIONS = 2
 """One request to the endpoint, and the rotation."""
+JOB_EXECUTIONS = 5
+"""What one job has running at once, at most: `MaxConcurrency` in jobs/jobs.asl.json."""
 LEAST_UNRESERVED = 100
 """Lambda lets no reservation go below it (`configuration-concurrency`, 2026-11)."""
 
@@ -304,11 +306,13 @@ def check_concurrency(functions: "LambdaClient", settings: Settings) -> Check:
     need = settings.concurrency + OTHER_EXECUTIONS
     detail = (
         f"quota {quota:,}, {free:,} unreserved; {plural(settings.concurrency, 'worker')}, "
-        f"the endpoint and the rotation need {need} or more"
+        f"the endpoint and the rotation need {need} or more, a job {JOB_EXECUTIONS} more"
     )
+    fix = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
     if free < need:
-        fix = "ask for a higher quota of Lambda's concurrent executions in Service Quotas"
         return Check("concurrency", "fault", detail, fix)
+    if free < need + JOB_EXECUTIONS:
+        return Check("concurrency", "warn", detail, fix)
     if free < LEAST_UNRESERVED:
         detail += "; too few for EndpointReservedConcurrency"
     return Check("concurrency", "ok", detail)

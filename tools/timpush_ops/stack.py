@@ -1,10 +1,12 @@
 """What a stack made, by the names of its outputs, and clients with an operator's patience."""
 
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 CONNECTIONS = 16
 OUTPUTS = {
@@ -26,14 +28,17 @@ class TargetError(Exception):
 
 
 def make_client(service: Any, attempts: int = 4) -> Any:
-    """A boto3 client by the usual chain of settings; `attempts` at each request."""
+    """A boto3 client by the usual chain of settings; `attempts` at each request.
+
+    AWS_REGION, which boto3 does not read, comes first, as in the AWS command line.
+    """
     config = Config(
         connect_timeout=5,
         read_timeout=20,
         max_pool_connections=CONNECTIONS,
         retries={"mode": "standard", "total_max_attempts": attempts},
     )
-    return boto3.client(service, config=config)
+    return boto3.client(service, config=config, region_name=os.environ.get("AWS_REGION") or None)
 
 
 def resolve(stack_name: str | None, given: Mapping[str, str | None]) -> dict[str, str]:
@@ -56,6 +61,19 @@ def resolve(stack_name: str | None, given: Mapping[str, str | None]) -> dict[str
 
 
 def read_outputs(stack_name: str) -> dict[str, str]:
-    """The outputs of a stack."""
-    stacks = make_client("cloudformation").describe_stacks(StackName=stack_name)["Stacks"]
+    """The outputs of a stack.
+
+    Raises:
+        TargetError: there is no such stack.
+    """
+    client = make_client("cloudformation")
+    try:
+        stacks = client.describe_stacks(StackName=stack_name)["Stacks"]
+    except ClientError as error:
+        if "does not exist" not in str(error):
+            raise
+        raise TargetError(
+            f"there is no stack {stack_name} in {client.meta.region_name}; these there are: "
+            "aws cloudformation describe-stacks --query 'Stacks[].StackName'"
+        ) from None
     return {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}

@@ -3,7 +3,9 @@
 The codes are collected from Tencent's error pages: https://trtc.io/document/34348 (n.d.),
 https://cloud.tencent.com/document/product/269/1519 (n.d.) and
 https://www.tencentcloud.com/zh/document/product/1047/74196 (2026-03-10). The class of a code is
-our reading of those texts.
+our reading of those texts. Two codes say that an account does not exist (70107, 90048): both are
+called "account not imported", as an account exists once it is imported, or has logged in.
+https://www.tencentcloud.com/document/product/1047/67814 (2025-10-23)
 """
 
 from timpush.errors import (
@@ -136,7 +138,7 @@ CODES: dict[int, tuple[type[CallError], str]] = {
     90034: (_P, "tag refused as over 50 bytes"),
     90035: (_P, "tag used with the other account type"),
     90045: (_G, "Push not enabled"),
-    90048: (_P, "account does not exist"),
+    90048: (_P, "account not imported"),
     90994: (_T, "internal error"),
     90995: (_T, "internal error"),
     91000: (_T, "internal error"),
