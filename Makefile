@@ -118,7 +118,7 @@ test: $(TOOLS) $(CHECKERS) $(BUILT) ## Run all tests but the slow ones (5 min)
 test-slow: $(TOOLS) $(CHECKERS) .tools/ops/.stamp $(BUILT) ## Run the slow tests: small runs of benchmarks, chaos, budget and audit (8 min)
 	@$(BIN)/pytest -m slow
 
-prove: .venv/.stamp ## Try the properties with many examples, new each time (10 min)
+prove: .venv/.stamp ## Run the property tests with many random examples (10 min)
 	@HYPOTHESIS_PROFILE=many $(BIN)/pytest -o timeout=0 tests/properties
 
 upgrade: $(TOOLS) $(BUILT) ## Upgrade a stack of version 0.1.0 that has messages in its queue, on the emulator (40 s)
@@ -186,7 +186,7 @@ docs-test: $(TOOLS) .tools/awscli/.stamp .tools/ops/.stamp $(BUILT) ## Try every
 picture: $(TOOLS) $(BUILT) ## Draw the end of make run as it is in README.md (30 s)
 	@$(LOCAL) $(BIN)/python -m documents.picture
 
-lock: .tools/uv/.stamp ## Bring uv.lock and the layer's pins in step (5 s; LOCK_FLAGS=--upgrade: newest versions)
+lock: .tools/uv/.stamp ## Update uv.lock and the layer's pinned versions (5 s; LOCK_FLAGS=--upgrade: newest versions)
 	@$(UV_FLAGS) $(UV) lock $(LOCK_FLAGS) --python "$$(cat .tools/python)"
 	@$(EXPORT_LAYER) > layers/timpush/requirements.txt
 	@$(EXPORT_UV) > .ci/uv-requirements.txt

@@ -56,7 +56,7 @@ def deployed(say: Callable[[str], None]) -> Iterator[Local]:
     with TimPushServer() as timpush:
         say(f"stand-in for TIMPush: {timpush.url}")
         with emulator() as (endpoint_url, log):
-            say(f"emulator of AWS:      {endpoint_url}")
+            say(f"AWS emulator:         {endpoint_url}")
             say("deploying the template with sam deploy")
             secrets = client("secretsmanager", endpoint_url)
             parameters = {

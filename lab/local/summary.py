@@ -12,7 +12,7 @@ REASONS = {"70107": "account not imported", "90034": "tag refused", "Expired": "
 NEXT = (
     ("make local", "the same set-up, left running, to send what you like"),
     ("make test", "all tests but the slow ones"),
-    ("./ops --help", "check, feed and look after a deployed stack"),
+    ("./ops --help", "check a deployed stack, send it files, operate it"),
     ("sam build && sam deploy --guided", "into an AWS account of yours"),
 )
 
@@ -52,11 +52,10 @@ def proven(work: Workload, job: JobDone) -> Iterator[str]:
         f"queue with the reason: {reasons}."
     )
     yield f"{len(work.malformed)} malformed message is on the dead-letter queue as it was sent."
-    yield "The endpoint removed, queued and refused what it had to."
+    yield "The endpoint answered 200, 202, 400 and 403 as documented."
     yield (
-        f"A file of {job.users:,} users was a job: {job.document['Removed']:,} removed and "
-        f"{job.document['NotRemoved']:,} not, each named in its report with the reason, as in the "
-        "stand-in's store."
+        f"A job removed the tags of {job.document['Removed']:,} of the file's {job.users:,} users; "
+        f"its report names the other {job.document['NotRemoved']:,} and agrees with the stand-in."
     )
 
 

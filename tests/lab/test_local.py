@@ -64,7 +64,10 @@ def test_a_pipe_gets_plain_aligned_lines_and_no_progress(
     total, *parts = (int(one.replace(",", "")) for one in re.findall(r"\d[\d,]*", users))
     assert (total, len(parts)) == (sum(parts), 3)
     rows = re.findall(r"^  (\w.*?)  +([\d,.]+|yes)  ", out.partition("Figures")[2], re.MULTILINE)
-    assert "A file of 7,531 users was a job: 7,530 removed and 1 not" in " ".join(out.split())
+    assert (
+        "A job removed the tags of 7,530 of the file's 7,531 users; its report names the other 1"
+        in " ".join(out.split())
+    )
     assert len(rows) == 8
     assert rows[-1] == ("every user accounted for", "yes")
     ends = re.findall(r"^(  \w.*?  +(?:[\d,.]+|yes))  ", out.partition("Figures")[2], re.MULTILINE)

@@ -86,6 +86,7 @@ def test_help_is_one_screen_that_lists_every_command(stack: Operated) -> None:
     assert all(listed.count(name) >= 1 for name in cli.commands)
     assert sorted(one for names in SECTIONS.values() for one in names) == sorted(cli.commands)
     assert len(shown) <= 40
+    assert [line for line in shown[1:] if line.endswith("...")] == []
 
 
 @pytest.mark.parametrize(

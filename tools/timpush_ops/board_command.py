@@ -38,9 +38,10 @@ def check_stack(_ctx: click.Context, _param: click.Parameter, value: str) -> str
     help="Port of 127.0.0.1; without, any that is free.",
 )
 def board(stack_name: str, port: int) -> None:
-    """Serve a page for the browser: jobs, queues, budget, what returned or failed, alarms.
+    """Serve a page for the browser: jobs, queues, budget and alarms.
 
-    Only this machine reaches it. It reads, with your rights, and changes nothing.
+    It also shows what returned to the queue, and what failed. Only this machine reaches it. It
+    reads, with your rights, and changes nothing.
     """
     with serving(stack_name, port) as server:
         click.echo(f"http://127.0.0.1:{server.port}/")

@@ -33,10 +33,10 @@ def budget(
     workers: int | None,
     output: str,
 ) -> None:
-    """Change the calls per second or the workers of a running stack, within the budget throughout.
+    """Change calls per second or workers, within the budget throughout.
 
-    Pauses the mapping, waits until running invocations are over (two minutes), updates the stack's
-    parameters, and resumes. Messages wait meanwhile.
+    For a stack that runs. Pauses the mapping, waits until running invocations are over (two
+    minutes), updates the stack's parameters, and resumes. Messages wait meanwhile.
     """
     options = {
         "AppCallsPerSecond": app_calls,

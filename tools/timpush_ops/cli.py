@@ -103,8 +103,8 @@ class Commands(click.Group):
 )
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Operate a deployed stack: check it, send it a file of users, follow jobs, look after what is
-    on the dead-letter queue.
+    """Operate a deployed stack: check it, send it a file of users, follow jobs, manage the
+    dead-letter queue.
 
     AWS is reached by the usual environment variables and profiles (AWS_PROFILE, AWS_REGION,
     AWS_ENDPOINT_URL, ...). COMMAND --help has examples.
@@ -154,7 +154,7 @@ def show_check(check: Check) -> None:
 @target("mapping_id")
 @output_option
 def pause(stack_name: str | None, mapping_id: str | None, output: str) -> None:
-    """Take no more messages from the queue: they wait there, for at most 4 days."""
+    """Take no more messages from the queue. They wait there, for at most 4 days."""
     switch(stack_name, mapping_id, output, enabled=False)
 
 

@@ -35,7 +35,7 @@ from timpush_ops.stack import make_client, resolve
 
 @click.group()
 def dlq() -> None:
-    """Look after what is on the dead-letter queue.
+    """Manage the dead-letter queue: list, export, send back.
 
     Messages that are looked at stay out of sight of others meanwhile, at most for --seconds.
     """
@@ -190,7 +190,7 @@ def export_dead_letters(
 @dlq.command(
     "send-back",
     epilog=examples(
-        "dlq send-back --code 70107 --stack-name NAME          # says what it would do",
+        "dlq send-back --code 70107 --stack-name NAME          # shows what it would do",
         "dlq send-back --code 70107 --stack-name NAME --yes    # does it",
     ),
 )
@@ -198,7 +198,7 @@ def export_dead_letters(
 @code_option
 @job_option
 @click.option("--all", "everything", is_flag=True, help="All but Malformed and Expired ones.")
-@click.option("--yes", is_flag=True, help="Do it. Without, it is only said what would be done.")
+@click.option("--yes", is_flag=True, help="Do it. Without it, only shows what would be done.")
 @group_id_option
 @not_after_option
 @bounded

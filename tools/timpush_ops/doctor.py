@@ -179,7 +179,7 @@ def check_admin(client: TimPushClient, credential: Credential, deadline: float) 
         failures = client.get_tag([credential.identifier], credential, deadline)
         for error in failures.values():
             raise error
-    except InputError:  # the account has no tags to show: TIMPush took the UserSig
+    except InputError:  # the account has no tags to show: TIMPush accepted the UserSig
         pass
     except CallError as error:
         return Check("admin", "fault", explain(error), fix_call(error))

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from timpush.jobs.options import check_ahead, read_moment
+from timpush_ops.stack import OUTPUTS
 
 FORMAT = click.Choice(["csv", "jsonl"])
 JOB_RULE = re.compile(r"[A-Za-z0-9._:-]{1,100}")
@@ -42,7 +43,8 @@ def target(*names: str) -> Decorator:
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         for name in reversed(names):
             option = f"--{name.replace('_', '-')}"
-            command = click.option(option, help="In place of the stack's own.")(command)
+            words = f"Overrides the stack's output {OUTPUTS[name]}."
+            command = click.option(option, help=words)(command)
         return click.option("--stack-name", help="The deployed stack.")(command)
 
     return decorate

@@ -40,7 +40,9 @@ NAMES_OF_FILES = (
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @target("jobs_bucket", "jobs_table")
 @click.option("--tag", default="", help="FILE holds ids, one a line: remove this tag of each.")
-@click.option("--separator", default="|", show_default=True, help="Of the CSV column Tags.")
+@click.option(
+    "--separator", default="|", show_default=True, help="Separator within the column Tags."
+)
 @click.option(
     "--on-fault",
     type=click.Choice(["stop", "skip"]),
