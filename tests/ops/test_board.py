@@ -257,7 +257,7 @@ class TestFaults:
 
     def test_a_stack_that_is_not_there_is_said_at_the_start(self, operator: Operated) -> None:
         done = operator.run("board", "--stack-name", "nowhere")
-        assert done.code == 1
+        assert done.code == 2
         assert "nowhere" in done.output
 
     def test_an_arn_is_no_name(self, operator: Operated) -> None:

@@ -259,7 +259,7 @@ class TestFailures:
 
     def test_a_stack_that_is_not_there_is_said(self, stack: Operated, write: Write) -> None:
         done = stack.run("send", write("a.csv", CSV), "--stack-name", "none")
-        assert (done.code, "does not exist" in done.output) == (1, True)
+        assert (done.code, "there is no stack none" in done.output) == (2, True)
 
     def test_neither_stack_nor_names_is_wrong_usage(self, stack: Operated, write: Write) -> None:
         done = stack.run("send", write("a.csv", CSV))
