@@ -41,6 +41,11 @@ class Cloud:
         status = "UPDATE_IN_PROGRESS" if busy else self.outcome
         return {"Stacks": [{"Parameters": parameters, "StackStatus": status}]}
 
+    def get_template_summary(self, **_: Any) -> Any:
+        constraints = {"AllowedValues": ["60", "100"]}
+        one = {"ParameterKey": "AppCallsPerSecond", "ParameterConstraints": constraints}
+        return {"Parameters": [one, {"ParameterKey": "WorkerConcurrency"}]}
+
     def update_stack(self, **sent: Any) -> None:
         if self.outcome == "refused":
             raise ClientError(
@@ -85,7 +90,8 @@ def test_the_other_parameters_and_the_template_stay_as_they_are() -> None:
 def test_a_mapping_that_was_paused_stays_paused() -> None:
     cloud = Cloud(state="Disabled")
     change(cloud)
-    assert (cloud.state, [name for name, _ in cloud.done]) == ("Disabled", ["updated"])
+    names = [name for name, _ in cloud.done]
+    assert (cloud.state, names) == ("Disabled", ["updated", "Disabled"])
 
 
 def test_an_update_that_changes_nothing_resumes() -> None:
