@@ -39,7 +39,7 @@ FAILURES = (
     *(BudgetError, FollowError, MappingError, RotateError, UploadError, OSError),
 )
 SECTIONS = {
-    "First": ("doctor",),
+    "Start here": ("doctor",),
     "Files of users": ("send", "jobs", "job"),
     "Watch and act": ("board", "dlq", "pause", "resume", "budget", "rotate"),
 }
