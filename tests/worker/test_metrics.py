@@ -72,7 +72,7 @@ def test_more_calls_than_a_line_holds_are_all_there(
 ) -> None:
     monkeypatch.setenv("WORKER_CONCURRENCY", "1")
     bodies = [body({f"{call}-{user}": ["gold"] for user in range(100)}) for call in range(130)]
-    worker.remove(*bodies)
+    worker.remove(*bodies, seconds=60)  # also on a busy machine
     values, _ = emitted(capfd.readouterr().out)
     assert values["UsersPerCall"] == [100] * 130
     assert len(values["CallLatency"]) == 130
