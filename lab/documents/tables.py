@@ -63,10 +63,18 @@ def rights(templates: Sequence[Template]) -> str:
         right(owner, statement)
         for translated in templates
         for owner, role in owners(translated)
-        for policy in translated["Resources"][role]["Properties"]["Policies"]
+        for policy in policies(translated, role)
         for statement in as_list(policy["PolicyDocument"]["Statement"])
     )
     return table(("Function", "Statement", "Actions", "Resource", "Only with"), rows)
+
+
+def policies(translated: Template, role: str) -> Iterator[dict[str, Any]]:
+    """The policies of a role: those in it, and those that name it."""
+    yield from translated["Resources"][role]["Properties"]["Policies"]
+    for one in translated["Resources"].values():
+        if one["Type"] == "AWS::IAM::Policy" and {"Ref": role} in one["Properties"]["Roles"]:
+            yield one["Properties"]
 
 
 def owners(translated: Template) -> Iterator[tuple[str, str]]:

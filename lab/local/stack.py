@@ -1,4 +1,4 @@
-"""Deploys the built template to the emulator with `sam deploy`, and removes it again."""
+"""Builds templates with `sam build`, and deploys them to the emulator with `sam deploy`."""
 
 import subprocess
 from pathlib import Path

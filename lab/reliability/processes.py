@@ -13,6 +13,8 @@ from typing import Any, TextIO
 
 import urllib3
 
+from support.modules import import_paths
+
 START_SECONDS = 60.0
 STOP_SECONDS = 5.0
 
@@ -24,10 +26,9 @@ def start(
 
     It leads a session of its own, so that Ctrl-C reaches only who started it and ends it.
     """
-    paths = {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
     return subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
-        env={**(os.environ if environment is None else environment), **paths},
+        env={**(os.environ if environment is None else environment), **import_paths()},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

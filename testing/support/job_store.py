@@ -19,6 +19,26 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_s3 import S3Client
 
+KEYS = ("JobId", "Item", "Listing", "StartedAt")
+TABLE: dict[str, Any] = {
+    "BillingMode": "PAY_PER_REQUEST",
+    "AttributeDefinitions": [{"AttributeName": key, "AttributeType": "S"} for key in KEYS],
+    "KeySchema": [
+        {"AttributeName": "JobId", "KeyType": "HASH"},
+        {"AttributeName": "Item", "KeyType": "RANGE"},
+    ],
+    "GlobalSecondaryIndexes": [
+        {
+            "IndexName": INDEX,
+            "KeySchema": [
+                {"AttributeName": "Listing", "KeyType": "HASH"},
+                {"AttributeName": "StartedAt", "KeyType": "RANGE"},
+            ],
+            "Projection": {"ProjectionType": "ALL"},
+        }
+    ],
+}
+"""The table of jobs, as DynamoDB and CloudFormation both describe one."""
 NOON = datetime(2026, 11, 25, 12, tzinfo=UTC)
 
 
@@ -92,26 +112,7 @@ def job_store() -> Iterator[JobStore]:
     name = f"jobs-{uuid.uuid4().hex}"
     s3.create_bucket(Bucket=name)
     s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"})
-    keys = ("JobId", "Item", "Listing", "StartedAt")
-    dynamodb.create_table(
-        TableName=name,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in keys],
-        KeySchema=[
-            {"AttributeName": "JobId", "KeyType": "HASH"},
-            {"AttributeName": "Item", "KeyType": "RANGE"},
-        ],
-        GlobalSecondaryIndexes=[
-            {
-                "IndexName": INDEX,
-                "KeySchema": [
-                    {"AttributeName": "Listing", "KeyType": "HASH"},
-                    {"AttributeName": "StartedAt", "KeyType": "RANGE"},
-                ],
-                "Projection": {"ProjectionType": "ALL"},
-            }
-        ],
-    )
+    dynamodb.create_table(TableName=name, **TABLE)
     yield JobStore(s3, Table(dynamodb, name), name)
     s3.close()
     dynamodb.close()

@@ -15,18 +15,17 @@ from typing import Any
 
 import boto3
 
-from support.job_store import JobStore
+from support.job_store import TABLE, JobStore
 from support.ops import Done, Operated
 from timpush.jobs.state import chosen_id, report_key
-from timpush.jobs.table import INDEX, Table, end_job
+from timpush.jobs.table import Table, end_job
 from timpush_server import TimPushServer
 
 ACCOUNT = "123456789012"
 """The one that moto emulates."""
-KEYS = ("JobId", "Item", "Listing", "StartedAt")
 TEMPLATE: dict[str, Any] = {
     "Parameters": {
-        "AppCallsPerSecond": {"Type": "Number"},
+        "AppCallsPerSecond": {"Type": "Number", "AllowedValues": [60, 80, 100]},
         "ApiCallsPerSecond": {"Type": "Number"},
     },
     "Resources": {
@@ -67,29 +66,7 @@ TEMPLATE: dict[str, Any] = {
             },
         },
         "JobsBucket": {"Type": "AWS::S3::Bucket"},
-        "JobsTable": {
-            "Type": "AWS::DynamoDB::Table",
-            "Properties": {
-                "BillingMode": "PAY_PER_REQUEST",
-                "AttributeDefinitions": [
-                    {"AttributeName": key, "AttributeType": "S"} for key in KEYS
-                ],
-                "KeySchema": [
-                    {"AttributeName": "JobId", "KeyType": "HASH"},
-                    {"AttributeName": "Item", "KeyType": "RANGE"},
-                ],
-                "GlobalSecondaryIndexes": [
-                    {
-                        "IndexName": INDEX,
-                        "KeySchema": [
-                            {"AttributeName": "Listing", "KeyType": "HASH"},
-                            {"AttributeName": "StartedAt", "KeyType": "RANGE"},
-                        ],
-                        "Projection": {"ProjectionType": "ALL"},
-                    }
-                ],
-            },
-        },
+        "JobsTable": {"Type": "AWS::DynamoDB::Table", "Properties": TABLE},
     },
     "Outputs": {
         "QueueUrl": {"Value": {"Ref": "RemoveTagsQueue"}},

@@ -1,13 +1,11 @@
 """What a plain handler acknowledges without a removal: the figures of README.md and docs/."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.acknowledged import Row, count
+from support.modules import run_module
 
 ROOT = Path(__file__).parents[2]
 
@@ -27,15 +25,7 @@ def test_each_user_counts_once() -> None:
 
 @pytest.mark.slow
 def test_the_documents_have_the_figures_that_the_command_prints() -> None:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks.acknowledged"],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    done = run_module("benchmarks.acknowledged", seconds=150)
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line]
     assert len(lines) == 5

@@ -1,9 +1,6 @@
 """The benchmarks: that each comparison still runs, bounded; and what is reckoned from it."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -23,6 +20,7 @@ from benchmarks.fleet import OURS, RATE_LIMIT
 from benchmarks.plots import PLOTS, THEMES
 from reliability.budget_worker import MAX_EVENT_BYTES
 from reliability.runtime import emulator
+from support.modules import run_module
 
 SMOKE_SECONDS = 180
 
@@ -33,15 +31,7 @@ def smoke(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if not emulator():
         pytest.skip("the SAM CLI brings no Runtime Interface Emulator for this machine")
     folder = tmp_path_factory.mktemp("benchmarks")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--smoke", "--output", folder],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=SMOKE_SECONDS,
-        check=False,
-    )
+    done = run_module("benchmarks", "--smoke", "--output", folder, seconds=SMOKE_SECONDS)
     assert done.returncode == 0, done.stderr[-4_000:]
     assert done.stdout.strip() == (folder / "benchmarks.md").read_text().strip()
     return folder

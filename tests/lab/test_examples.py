@@ -1,6 +1,5 @@
 """The examples of the documents: each is found, and each runs or is right as far as can be told."""
 
-import os
 import re
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from documents.commands import FENCE, Command, blocks, examples, inline, pages, 
 from documents.examples import SKIPPED, attempt, reason
 from documents.shell import finish, substitute, visit
 from local.summary import NEXT
+from support.modules import run_module
 from timpush_ops.cli import cli
 
 LANGUAGES = {"sh", "python", "json", "yaml", "csv", "mermaid", "text"}
@@ -152,13 +152,5 @@ def test_a_command_without_an_end_fails() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_examples_run() -> None:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "documents.examples"],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=590,
-        check=False,
-    )
+    done = run_module("documents.examples", seconds=590)
     assert done.returncode == 0, done.stdout + done.stderr[-4_000:]

@@ -1,25 +1,14 @@
 """A smaller run of the pace while TIMPush fails in part."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from reliability.trouble import TROUBLES
+from support.modules import run_module
 
 
 @pytest.mark.slow
 def test_the_pace_reaches_its_goals_while_calls_fail_in_part() -> None:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "reliability.trouble", "--users", "400000"],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=150,
-        check=False,
-    )
+    done = run_module("reliability.trouble", "--users", "400000", seconds=150)
     assert done.returncode == 0, done.stdout + done.stderr
     rows = done.stdout.splitlines()[2:]
     assert len(rows) == len(TROUBLES)

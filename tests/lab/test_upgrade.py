@@ -1,13 +1,12 @@
 """A stack of version 0.1.0 with messages in its queue is upgraded, and loses nothing."""
 
-import os
 import subprocess
-import sys
 
 import pytest
 
 from local.emulator import ROOT
 from local.upgrade import KEPT, RELEASE
+from support.modules import run_module
 
 
 @pytest.mark.slow
@@ -17,16 +16,7 @@ def test_messages_and_names_outlast_the_upgrade() -> None:
     )
     if reached.returncode:
         pytest.skip(f"this clone has no commit {RELEASE[:7]}")
-    paths = os.pathsep.join(path for path in sys.path if path)
-    done = subprocess.run(
-        [sys.executable, "-m", "local.upgrade"],
-        env=os.environ | {"PYTHONPATH": paths},
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=170,
-        check=False,
-    )
+    done = run_module("local.upgrade", seconds=170)
     assert done.returncode == 0, done.stderr
     first, *_, last = done.stdout.splitlines()
     assert first == "300 of 300 users lost the tag and nothing else:"

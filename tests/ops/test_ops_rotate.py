@@ -10,7 +10,7 @@ import boto3
 import pytest
 from click.testing import CliRunner
 
-from support.ops import Done, Operated, operated
+from support.ops import ROOT, Done, Operated, operated
 from support.raw_server import Answer, answer, raw_server
 from support.rotation import aws_variables
 from timpush_ops.cli import cli
@@ -136,10 +136,24 @@ def test_a_stack_without_a_signing_key(stack: Operated) -> None:
     assert (done.code, "rotates only with SigningKeySecretArn" in done.output) == (2, True)
 
 
+def test_a_label_of_the_current_version_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A rotation that succeeded may leave it there."""
+    both = {"Name": "usersig", "VersionIdsToStages": {OLD: ["AWSCURRENT", "AWSPENDING"]}}
+    with raw_server(answer(json.dumps(both).encode()), STUCK) as server:
+        done = rotate(monkeypatch, server.url)
+    assert (done.code, operations(server.requests)) == (1, ["DescribeSecret", "RotateSecret"])
+
+
+def test_the_function_logs_what_is_looked_for() -> None:
+    code = (ROOT / "functions/rotate_usersig/app.py").read_text(encoding="utf-8")
+    assert f'logger.error("{FAILED}", extra={{"code": error.code, "reason": ' in code
+
+
 class TestNotRotated:
     def reason(self, *lines: str) -> str:
         same = described({OLD: "AWSCURRENT"})
-        with raw_server(same, DONE, *[same] * 61, logged(*lines)) as server:
+        empty = answer(json.dumps({"events": [], "nextToken": "more"}).encode())
+        with raw_server(same, DONE, *[same] * 61, empty, logged(*lines)) as server:
             arguments = (*clients(server.url), "usersig", GROUP, FakeTime().patience())
             with pytest.raises(RotateError) as raised:
                 rotate_now(*arguments)

@@ -40,13 +40,8 @@ def test_each_way_back_names_what_exists() -> None:
 def words_of_the_repository() -> set[str]:
     """Every word of code, templates and tools, and of their names."""
     kinds = ("*.py", "*.yaml", "*.json", "*.toml", "Makefile")
-    places = [ROOT, *(ROOT / one for one in PLACES)]
-    found = {
-        path
-        for place in places
-        for kind in kinds
-        for path in (place.glob(kind) if place == ROOT else place.rglob(kind))
-    }
+    found = [path for kind in kinds for path in ROOT.glob(kind)]
+    found += [path for one in PLACES for kind in kinds for path in (ROOT / one).rglob(kind)]
     texts = [path.read_text(encoding="utf-8") for path in found]
     return set(re.findall(r"[A-Za-z_]{3,}", "\n".join([*map(str, found), *texts])))
 

@@ -18,6 +18,11 @@ def test_each_table_is_in_one_document() -> None:
     assert sorted(found) == sorted(tables())
 
 
+def test_rights_hold_the_policies_beside_the_roles() -> None:
+    shown = tables()["rights"]
+    assert all(f"| `JobsStateMachine` | `{sid}` |" in shown for sid in ("StartMaps", "FollowMaps"))
+
+
 def test_a_region_is_written_and_the_rest_is_kept() -> None:
     text = f"before\n{OPEN}| old |\n{END}\nafter {OPEN}{END}"
     written = renew(text, {"one": "| new |"})

@@ -45,7 +45,8 @@ def rotate_now(
     secret = secrets.describe_secret(SecretId=secret_id)
     before = version_with("AWSCURRENT", secret)
     since, until = patience.now(), patience.clock() + PATIENCE_SECONDS
-    start(secrets, secret_id, version_with("AWSPENDING", secret))
+    pending = version_with("AWSPENDING", secret)
+    start(secrets, secret_id, "" if pending == before else pending)
     while (current := read_current(secrets, secret_id)) == before:
         if patience.clock() >= until:
             raise RotateError(
@@ -59,9 +60,9 @@ def rotate_now(
 def start(secrets: "SecretsManagerClient", secret_id: str, pending: str) -> None:
     """Start a rotation, in place of one that did not end.
 
-    Secrets Manager starts none while `pending`, a version that is not current, has the label
-    AWSPENDING (`API_RotateSecret`, 2026-11). Taking the label away ends that rotation and harms
-    nothing: the function makes no version current that does not have it.
+    Secrets Manager starts none while `pending`, a version that is not current ("": there is none),
+    has the label AWSPENDING (`API_RotateSecret`, 2026-11). Taking the label away ends that rotation
+    and harms nothing: the function makes no version current that does not have it.
 
     Raises:
         RotateError: Secrets Manager refused; its words say why.
@@ -93,10 +94,11 @@ def version_with(label: str, secret: Mapping[str, Any]) -> str:
 
 def read_reason(logs: "CloudWatchLogsClient", log_group: str, since: float) -> str:
     """Why a step failed, as the rotation function's latest log line since then says."""
-    events = logs.filter_log_events(
+    pages = logs.get_paginator("filter_log_events").paginate(
         logGroupName=log_group, filterPattern=f'"{FAILED}"', startTime=round(since * 1_000)
-    )["events"]
-    reasons = [reason for one in events if (reason := reason_of(one.get("message", "")))]
+    )  # a page may be empty with more to follow
+    lines = [one.get("message", "") for page in pages for one in page["events"]]
+    reasons = list(filter(None, map(reason_of, lines)))
     if not reasons:
         return f"the log group {log_group} does not say why, so the function may not have run"
     return f'{reasons[-1]} (docs/usersig.md, "When a rotation fails")'

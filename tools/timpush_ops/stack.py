@@ -73,7 +73,7 @@ def read_outputs(stack_name: str) -> dict[str, str]:
         if "does not exist" not in str(error):
             raise
         raise TargetError(
-            f"there is no stack {stack_name} in {client.meta.region_name}; these there are: "
+            f"there is no stack {stack_name} in {client.meta.region_name}. To list the stacks: "
             "aws cloudformation describe-stacks --query 'Stacks[].StackName'"
         ) from None
     return {one["OutputKey"]: one["OutputValue"] for one in stacks[0].get("Outputs", [])}
